@@ -1,0 +1,1 @@
+"""Errors, canonical JSON, events and the other words that every part shares."""

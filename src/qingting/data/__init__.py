@@ -1,0 +1,1 @@
+"""Dialogues: reading, checking, repairing, converting, splitting."""

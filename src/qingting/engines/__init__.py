@@ -1,0 +1,1 @@
+"""Engines do the heavy work in worker processes that speak one protocol."""

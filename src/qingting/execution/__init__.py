@@ -1,0 +1,1 @@
+"""Executors run stages; the runner decides which, and what failure means."""

@@ -1,0 +1,1 @@
+"""Text, choice and efficiency metrics; every score carries a signature."""

@@ -1,0 +1,1 @@
+"""Candidate models: cards, resolution, chat templates, the small models that ship."""

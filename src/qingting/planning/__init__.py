@@ -1,0 +1,1 @@
+"""Which stages an experiment needs, what each is keyed by, what is cached."""

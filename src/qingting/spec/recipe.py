@@ -84,5 +84,7 @@ class Recipe(Frozen):
     def _one_length(self) -> Recipe:
         given = [n for n in ("epochs", "max_steps", "token_budget") if getattr(self, n) is not None]
         if len(given) > 1:
-            raise ValueError(f"give one of epochs, max_steps and token_budget, not {' and '.join(given)}")
+            raise ValueError(
+                f"give one of epochs, max_steps and token_budget, not {' and '.join(given)}"
+            )
         return self

@@ -1,0 +1,1 @@
+"""Statistics as pure functions: arrays and an rng in, frozen results out."""

@@ -1,0 +1,1 @@
+"""Artifacts, manifests, digests, atomic writes, the lock of a work folder."""
