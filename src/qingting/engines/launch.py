@@ -1,0 +1,252 @@
+"""Starting jobs from the outside: a fork server for CPU, a fresh process for everything else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Any, NamedTuple
+
+import orjson
+
+from qingting.core import errors
+from qingting.core.errors import EngineError, QingtingError
+from qingting.engines.protocol import AnyJob
+from qingting.engines.worker import Request
+
+_POLL_S = 0.05
+
+
+class JobOutcome(NamedTuple):
+    """What a finished job says, and what it cost."""
+
+    result: Mapping[str, Any]
+    wall_s: float
+    cpu_s: float
+    peak_memory_bytes: int
+
+
+class _Ended(NamedTuple):
+    status: int
+    wall_s: float
+    cpu_s: float
+    peak_memory_bytes: int
+
+
+def environment(n_threads: int) -> dict[str, str]:
+    """Return the environment of workers: offline, quiet, one pool of threads."""
+    threads = str(n_threads)
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "PYTHONHASHSEED": "0",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    }
+
+
+class Launcher:
+    """Runs jobs in worker processes; one instance for a run, closed at its end.
+
+    ``run`` may be called from several threads at once. Create it in the main thread and call
+    ``warm`` there: a worker dies with the *thread* that started it.
+    """
+
+    def __init__(self, *, n_threads: int = 1, fork: bool = True) -> None:
+        self._environment = environment(n_threads)
+        self._fork = fork and sys.platform == "linux"
+        self._server: subprocess.Popen[bytes] | None = None
+        self._ready = Event()
+        self._lock = Lock()
+        self._next = 0
+        self._waiting: dict[int, tuple[Event, list[_Ended]]] = {}
+        self._fresh: set[subprocess.Popen[bytes]] = set()
+        self._closed = False
+
+    def warm(self) -> None:
+        """Start the fork server, if this launcher uses one; its imports go on in the background."""
+        if not self._fork or self._server is not None:
+            return
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "qingting.engines.host"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=self._environment,
+            start_new_session=True,
+        )
+        Thread(target=self._listen, daemon=True).start()
+
+    def run(
+        self,
+        engine: str,
+        job: AnyJob,
+        *,
+        attempt: Path,
+        listener: Callable[[dict[str, Any]], None],
+    ) -> JobOutcome:
+        """Run one job to its end; events go to ``listener`` as they come.
+
+        Raises:
+            QingtingError: the class that the worker named, with its message.
+        """
+        request = Request(
+            engine=engine,
+            job=str(attempt / "job.json"),
+            events=str(attempt / "events.jsonl"),
+            log=str(attempt / "worker.log"),
+        )
+        Path(request.job).write_bytes(job.model_dump_json().encode())
+        Path(request.events).touch()
+        forked = self._fork and job.runtime.device == "cpu"
+        end = self._run_forked(request) if forked else self._run_fresh(request, attempt)
+        failure: dict[str, Any] | None = None
+        for event in _follow(Path(request.events), end):
+            if event["event"] == "failed":
+                failure = event
+            else:
+                listener(event)
+        ended = end.value
+        if failure is not None:
+            raise _error(failure)
+        result = Path(job.output, "result.json")
+        if ended.status != 0 or not result.is_file():
+            raise EngineError(_death(ended.status, attempt / "worker.log"))
+        return JobOutcome(
+            orjson.loads(result.read_bytes()), ended.wall_s, ended.cpu_s, ended.peak_memory_bytes
+        )
+
+    def close(self) -> None:
+        """End every worker at once; what they did so far is safe on disk."""
+        self._closed = True
+        for process in [*self._fresh, *([self._server] if self._server else [])]:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    stream.close()
+        for event, _ in list(self._waiting.values()):
+            event.set()
+
+    def _run_forked(self, request: Request) -> _End:
+        if self._server is None:
+            raise EngineError("the launcher was not warmed")
+        done, ended = Event(), list[_Ended]()
+        self._ready.wait()
+        with self._lock:
+            identity = self._next
+            self._next += 1
+            self._waiting[identity] = (done, ended)
+            message = orjson.dumps({"id": identity, "request": request.model_dump()}) + b"\n"
+            assert self._server.stdin is not None
+            try:
+                self._server.stdin.write(message)
+                self._server.stdin.flush()
+            except (BrokenPipeError, ValueError):
+                done.set()
+        return _End(done, ended)
+
+    def _run_fresh(self, request: Request, attempt: Path) -> _End:
+        path = attempt / "request.json"
+        path.write_bytes(request.model_dump_json().encode())
+        began = time.monotonic()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "qingting.engines.worker", str(path)],
+            stdin=subprocess.DEVNULL,
+            env=self._environment,
+            start_new_session=True,
+        )
+        self._fresh.add(process)
+        done, ended = Event(), list[_Ended]()
+
+        def wait() -> None:
+            status = process.wait()
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            scale = 1 if sys.platform == "darwin" else 1024
+            ended.append(_Ended(status, time.monotonic() - began, cpu_s, after.ru_maxrss * scale))
+            self._fresh.discard(process)
+            done.set()
+
+        Thread(target=wait, daemon=True).start()
+        return _End(done, ended)
+
+    def _listen(self) -> None:
+        assert self._server is not None and self._server.stdout is not None
+        with contextlib.suppress(ValueError):  # closed under us at the end
+            for line in self._server.stdout:
+                message = orjson.loads(line)
+                if "ready" in message:
+                    self._ready.set()
+                elif "status" in message:
+                    done, ended = self._waiting.pop(message["id"])
+                    ended.append(_Ended(*(message[name] for name in _Ended._fields)))
+                    done.set()
+        self._ready.set()
+        for done, _ in list(self._waiting.values()):
+            done.set()
+
+
+class _End:
+    """The end of a worker, waited for by its event file's reader."""
+
+    def __init__(self, done: Event, ended: list[_Ended]) -> None:
+        self.done = done
+        self._ended = ended
+
+    @property
+    def value(self) -> _Ended:
+        if not self._ended:
+            return _Ended(-signal.SIGKILL, 0.0, 0.0, 0)
+        return self._ended[0]
+
+
+def _follow(path: Path, end: _End) -> Any:
+    """Yield the events of a file while it grows, until its worker has ended."""
+    with path.open("rb") as file:
+        pending = b""
+        while True:
+            over = end.done.wait(_POLL_S)
+            *lines, pending = (pending + file.read()).split(b"\n")
+            for line in lines:
+                yield orjson.loads(line)
+            if over:
+                return
+
+
+def _error(failure: Mapping[str, Any]) -> QingtingError:
+    kind = getattr(errors, str(failure["error"]), EngineError)
+    if not (isinstance(kind, type) and issubclass(kind, QingtingError)):
+        kind = EngineError
+    error: QingtingError = kind(failure["message"])
+    if failure.get("traceback"):
+        error.add_note(failure["traceback"])
+    return error
+
+
+def _death(status: int, log: Path) -> str:
+    try:
+        tail = log.read_text(errors="replace").strip().splitlines()[-1:]
+    except OSError:
+        tail = []
+    last = f"; its last words: {tail[0]}" if tail else ""
+    if status < 0:
+        name = signal.Signals(-status).name
+        hint = " (often the system's answer to memory running out)" if name == "SIGKILL" else ""
+        return f"the worker was ended by {name}{hint}{last}"
+    return f"the worker ended with status {status} and no result{last}"

@@ -1,0 +1,22 @@
+"""Imports that every native job needs, paid once by the fork server."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+_FAMILIES = ("qwen2", "llama", "glm", "gpt_oss")
+
+
+def warm() -> None:
+    """Import torch, transformers, peft and the model classes; leave one thread running."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.set_num_interop_threads(1)
+    for name in ("transformers", "peft", "qingting.models.chat"):
+        import_module(name)
+    transformers = import_module("transformers")
+    for name in ("AutoModelForCausalLM", "AutoTokenizer", "GenerationConfig"):
+        getattr(transformers, name)  # resolves the lazy import
+    for family in _FAMILIES:
+        import_module(f"transformers.models.{family}.modeling_{family}")
