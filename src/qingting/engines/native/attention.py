@@ -1,0 +1,257 @@
+"""Attention that keeps dialogues apart when several share a row.
+
+Registered under :data:`VARLEN` in transformers' table of attention functions, so the model code
+of every family calls it. The positions of each dialogue arrive as ``segments``; attention is
+computed dialogue by dialogue, so a packed row of L tokens costs the sum of the squares of its
+parts and never L², no mask of L×L exists, and padding is never looked at.
+
+One autograd function does the loop over segments in both directions: slicing under autograd would
+allocate and add a full-width gradient per segment.
+
+GPT-OSS adds one learned logit per head, the *sink*, to each softmax's denominator. With ``lse``
+the log-sum-exp of a row of scores and ``s`` the sink, attention with the sink is the plain one
+times σ(lse − s), and its probabilities are exp(score − lse′) with lse′ = log(exp lse + exp s).
+Flash kernels recompute probabilities from the saved lse in the backward pass, so giving them lse′
+and the scaled output makes their gradients exact for queries, keys and values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+VARLEN = "qingting_varlen"
+"""Name under which :func:`varlen_attention` stands in transformers' table."""
+
+
+class Segment(NamedTuple):
+    """Where one dialogue lies in a batch: ``batch[row, start:end]``."""
+
+    row: int
+    start: int
+    end: int
+
+
+Segments = tuple[Segment, ...]
+
+
+class _Settings(NamedTuple):
+    """What attention needs beside its tensors; ``window`` counts visible keys, self included."""
+
+    segments: Segments
+    scale: float
+    window: int | None
+    is_fused: bool
+
+
+def varlen_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    s_aux: Tensor | None = None,
+    segments: Segments | None = None,
+    decode_mask: Tensor | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Return causal attention within each segment, (batch, length, n_heads, head_size).
+
+    Args:
+        module: The attention layer; unused but part of transformers' interface.
+        query: (batch, n_heads, length, head_size), positions already rotated.
+        key: (batch, n_key_heads, length, head_size).
+        value: Like ``key``.
+        attention_mask: Must be None: segments replace masks.
+        scaling: Factor on the scores; 1/√head_size where None.
+        sliding_window: Number of keys a query sees, itself included.
+        s_aux: (n_heads,) sink logits of GPT-OSS.
+        segments: Where the dialogues lie; each row is one dialogue where None.
+        decode_mask: (batch, 1, 1, n_keys) additive; given where ``query`` holds one new token a
+            row and the keys come from a cache.
+    """
+    if attention_mask is not None:
+        raise ValueError("varlen attention takes segments, no mask")
+    if decode_mask is not None:
+        scale = scaling if scaling is not None else query.shape[-1] ** -0.5
+        return _one_token(query, key, value, s_aux, decode_mask, scale, sliding_window), None
+    if segments is None:
+        segments = tuple(Segment(row, 0, query.shape[2]) for row in range(query.shape[0]))
+    scale = scaling if scaling is not None else query.shape[-1] ** -0.5
+    # The fused kernel of the CPU gives no gradient for sinks; full fine-tuning trains them.
+    is_fused = query.device.type == "cpu" and not (s_aux is not None and s_aux.requires_grad)
+    settings = _Settings(segments, scale, sliding_window, is_fused)
+    if is_fused:
+        result = _FusedVarlen.apply(query, key, value, s_aux, settings)
+    else:
+        result = _composed_varlen(query, key, value, s_aux, settings)
+    return cast(Tensor, result).transpose(1, 2), None
+
+
+ALL_ATTENTION_FUNCTIONS.register(VARLEN, varlen_attention)
+
+
+@contextmanager
+def varlen(model: PreTrainedModel) -> Iterator[None]:
+    """Let ``model`` use :func:`varlen_attention` inside the block, and what it used before after."""
+    before = model.config._attn_implementation
+    model.config._attn_implementation = VARLEN
+    try:
+        yield
+    finally:
+        model.config._attn_implementation = before
+
+
+@lru_cache(maxsize=64)
+def _window_mask(length: int, window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return an additive causal mask in which a query sees ``window`` keys, itself included."""
+    position = torch.arange(length, device=device)
+    distance = position[:, None] - position[None, :]
+    hidden = (distance < 0) | (distance >= window)
+    return torch.zeros(length, length, dtype=dtype, device=device).masked_fill_(
+        hidden, float("-inf")
+    )
+
+
+def _mask_for(length: int, settings: _Settings, like: Tensor) -> Tensor | None:
+    if settings.window is None or length <= settings.window:
+        return None
+    return _window_mask(length, settings.window, like.dtype, like.device)
+
+
+class _FusedVarlen(torch.autograd.Function):
+    """Segment-wise flash attention on the CPU, with sinks and windows; (batch, heads, L, size)."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        sinks: Tensor | None,
+        settings: _Settings,
+    ) -> Tensor:
+        groups = query.shape[1] // key.shape[1]
+        keys, values = _repeat(key, groups), _repeat(value, groups)
+        batch, n_heads, length, size = query.shape
+        # laid out as the model wants it back: (batch, length, heads, size) in memory
+        output = query.new_zeros(batch, length, n_heads, size).transpose(1, 2)
+        lses = []
+        for segment in settings.segments:
+            q, k, v, out = (_cut(x, segment) for x in (query, keys, values, output))
+            mask = _mask_for(q.shape[2], settings, q)
+            part, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+                q, k, v, 0.0, mask is None, attn_mask=mask, scale=settings.scale
+            )
+            if sinks is not None:
+                sink = sinks.to(lse.dtype)[None, :, None]
+                part = part * torch.sigmoid(lse - sink)[..., None].to(part.dtype)
+                lse = torch.logaddexp(lse, sink)
+            out.copy_(part)
+            lses.append(lse)
+        ctx.save_for_backward(query, keys, values, output, *lses)
+        ctx.settings, ctx.groups = settings, groups
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        query, keys, values, output, *lses = ctx.saved_tensors
+        settings: _Settings = ctx.settings
+        grads = [torch.zeros_like(x) for x in (query, keys, values)]
+        for segment, lse in zip(settings.segments, lses, strict=True):
+            grad, q, k, v, out = (
+                _cut(x, segment) for x in (gradients[0], query, keys, values, output)
+            )
+            mask = _mask_for(q.shape[2], settings, q)
+            parts = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+                grad, q, k, v, out, lse, 0.0, mask is None, attn_mask=mask, scale=settings.scale
+            )
+            for whole, part in zip(grads, parts, strict=True):
+                _cut(whole, segment).copy_(part)
+        grad_key, grad_value = (_sum_groups(x, ctx.groups) for x in grads[1:])
+        return grads[0], grad_key, grad_value, None, None
+
+
+def _composed_varlen(
+    query: Tensor, key: Tensor, value: Tensor, sinks: Tensor | None, settings: _Settings
+) -> Tensor:
+    """Return the same from differentiable pieces, on any device: (batch, heads, length, size)."""
+    groups = query.shape[1] // key.shape[1]
+    parts: list[Tensor] = []
+    filled = 0
+    batch, n_heads, length, size = query.shape
+    for segment in settings.segments:
+        offset = segment.row * length + segment.start
+        if offset > filled:  # padding before this segment
+            parts.append(query.new_zeros(n_heads, offset - filled, size))
+        q, k, v = (_cut(x, segment) for x in (query, key, value))
+        if sinks is None:
+            mask = _mask_for(q.shape[2], settings, q)
+            part = nn.functional.scaled_dot_product_attention(
+                q, k, v, mask, 0.0, mask is None, scale=settings.scale, enable_gqa=groups > 1
+            )
+        else:
+            part = _explicit(q, _repeat(k, groups), _repeat(v, groups), sinks, settings)
+        parts.append(part[0])
+        filled = segment.row * length + segment.end
+    if filled < batch * length:
+        parts.append(query.new_zeros(n_heads, batch * length - filled, size))
+    return torch.cat(parts, dim=1).view(n_heads, batch, length, size).transpose(0, 1)
+
+
+def _explicit(q: Tensor, k: Tensor, v: Tensor, sinks: Tensor, settings: _Settings) -> Tensor:
+    """Return attention written out, with sinks: the reference, and the way sinks get gradients."""
+    length = q.shape[2]
+    mask = _window_mask(length, settings.window or length, torch.float32, q.device)
+    scores = torch.matmul(q, k.transpose(2, 3)).float() * settings.scale + mask
+    sink = sinks.float().reshape(1, -1, 1, 1).expand(*scores.shape[:-1], 1)
+    weights = torch.softmax(torch.cat([scores, sink], dim=-1), dim=-1)[..., :-1]
+    return torch.matmul(weights.to(v.dtype), v)
+
+
+def _one_token(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    sinks: Tensor | None,
+    mask: Tensor,
+    scale: float,
+    window: int | None,
+) -> Tensor:
+    """Return attention of one new token a row to its cache: (batch, 1, n_heads, head_size)."""
+    if window is not None and window < key.shape[2]:
+        key, value, mask = key[:, :, -window:], value[:, :, -window:], mask[..., -window:]
+    batch, n_heads, _, size = query.shape
+    grouped = query.view(batch, key.shape[1], -1, size) * scale
+    scores = torch.matmul(grouped, key.transpose(2, 3)) + mask
+    if sinks is not None:
+        sink = sinks.to(scores.dtype).view(1, key.shape[1], -1, 1).expand(*scores.shape[:3], 1)
+        weights = torch.softmax(torch.cat([scores, sink], dim=-1), dim=-1)[..., :-1]
+    else:
+        weights = torch.softmax(scores, dim=-1)
+    return torch.matmul(weights, value).view(batch, 1, n_heads, size)
+
+
+def _cut(x: Tensor, segment: Segment) -> Tensor:
+    return x[segment.row : segment.row + 1, :, segment.start : segment.end]
+
+
+def _repeat(x: Tensor, groups: int) -> Tensor:
+    return x if groups == 1 else x.repeat_interleave(groups, dim=1)
+
+
+def _sum_groups(grad: Tensor, groups: int) -> Tensor:
+    if groups == 1:
+        return grad
+    batch, heads, length, size = grad.shape
+    return grad.view(batch, heads // groups, groups, length, size).sum(2)

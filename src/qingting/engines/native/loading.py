@@ -1,0 +1,161 @@
+"""Load a checkpoint folder: weights, template, and the settings of the device it runs on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.utils import logging as transformers_logging
+
+from qingting.core.errors import EngineError, ModelError, OutOfMemoryError, did_you_mean
+from qingting.engines.protocol import Runtime
+from qingting.models.chat import ChatTemplate
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""What a runtime's precision is called in torch."""
+
+WEIGHT_FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model ready to compute, its chat template, and where it computes."""
+
+    model: PreTrainedModel
+    template: ChatTemplate
+    device: torch.device
+    folder: Path
+
+
+def prepare(runtime: Runtime) -> torch.device:
+    """Return the device of ``runtime`` after setting threads and determinism for this process.
+
+    Raises:
+        EngineError: The runtime asks for a GPU that this process does not see.
+    """
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    torch.set_num_threads(runtime.n_threads)
+    if runtime.device == "cuda":
+        if not torch.cuda.is_available():
+            raise EngineError(
+                "the job asks for a GPU, but none is visible: check nvidia-smi and "
+                "CUDA_VISIBLE_DEVICES, or set the device to cpu."
+            )
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=runtime.device == "cuda")
+    # deterministic mode also fills every new tensor with NaN, which costs time and hides nothing
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    return torch.device(runtime.device)
+
+
+def check_folder(folder: Path) -> dict[str, Any]:
+    """Return the configuration of a model folder after checking that it can be loaded.
+
+    Raises:
+        ModelError: No folder, no configuration, no weights, or an architecture that transformers
+            does not know by itself.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ModelError(f"{folder} has no config.json: give the folder of a complete model.")
+    config = cast(dict[str, Any], orjson.loads(path.read_bytes()))
+    kind = config.get("model_type", "")
+    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise ModelError(
+            f"{folder}: unknown architecture {kind or 'without a model_type'!r}."
+            f"{did_you_mean(kind, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)} Models that bring their own "
+            "code are never run; convert them with `qingting model convert` first."
+        )
+    if not any((folder / name).is_file() for name in WEIGHT_FILES):
+        raise ModelError(
+            f"{folder} has no weights (none of {', '.join(WEIGHT_FILES)}): download the model "
+            "completely."
+        )
+    return config
+
+
+def load_model(folder: Path | str, *, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
+    """Return the causal language model of a folder in ``dtype``, in evaluation mode.
+
+    Raises:
+        ModelError: The folder cannot be loaded; never runs code from it.
+    """
+    folder = Path(folder)
+    check_folder(folder)
+    is_safe = any((folder / name).is_file() for name in WEIGHT_FILES[:2])
+    try:
+        config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+        # eager is what every architecture offers; the jobs choose attention themselves
+        model = AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            config=config,
+            dtype=dtype,
+            attn_implementation="eager",
+            use_safetensors=is_safe,
+            local_files_only=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        if _is_out_of_memory(error):
+            raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise ModelError(f"{folder} cannot be loaded: {reason}") from error
+    for parameter in model.parameters():
+        # weights mapped from a file lie at arbitrary offsets; kernels choose paths by alignment,
+        # so an own copy is what makes two loads compute the same bits
+        parameter.data = parameter.data.clone()
+    return cast(PreTrainedModel, model.to(device).eval())
+
+
+def load_checkpoint(folder: Path | str, runtime: Runtime, *, dtype: torch.dtype) -> Checkpoint:
+    """Return model and template of a folder, placed as ``runtime`` says."""
+    folder = Path(folder)
+    device = prepare(runtime)
+    check_folder(folder)
+    template = ChatTemplate.load(folder)
+    return Checkpoint(load_model(folder, device=device, dtype=dtype), template, device, folder)
+
+
+@contextmanager
+def memory_errors(what: str) -> Iterator[None]:
+    """Turn every way of running out of memory into :class:`OutOfMemoryError`."""
+    try:
+        yield
+    except OutOfMemoryError:
+        raise
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "no details"
+        raise OutOfMemoryError(
+            f"out of memory while {what} ({reason}): use a smaller micro_batch or max_length, "
+            "or turn gradient_checkpointing on."
+        ) from error
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        "DefaultCPUAllocator: can't allocate" in str(error)
+    )
+
+
+def output_head(model: PreTrainedModel) -> torch.nn.Linear:
+    """Return the layer that turns hidden states into logits."""
+    head = model.get_output_embeddings()
+    if not isinstance(head, torch.nn.Linear):
+        raise ModelError(f"{type(model).__name__} has no linear output head")
+    return head
