@@ -1,0 +1,300 @@
+"""The runner: does every stage of a blueprint that is not done yet, and survives failures.
+
+A failing arm does not stop the others. A stage whose required input failed is skipped and says
+whose fault it is; stages that gather arms go on with those that are left.
+"""
+
+from __future__ import annotations
+
+import platform
+import resource
+import time
+from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from qingting import __version__
+from qingting.core.errors import QingtingError
+from qingting.core.events import Event, EventName, Listener
+from qingting.engines.launch import JobOutcome, Launcher
+from qingting.engines.protocol import AnyJob
+from qingting.execution.executor import Executor
+from qingting.planning.build import Blueprint
+from qingting.planning.keys import ingredients, key_of
+from qingting.planning.plan import source_digests, stale
+from qingting.stages.base import Context, Stage, function_of
+from qingting.store.artifacts import Artifact, ArtifactStore
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a stage has no artifact. ``cause`` is the stage that failed first."""
+
+    stage: str
+    reason: str
+    cause: str
+    error: BaseException | None = None
+
+
+@dataclass(slots=True)
+class RunResult:
+    """What a run left: artifacts and failures by stage id."""
+
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    n_cached: int = 0
+    n_run: int = 0
+
+    @property
+    def first_failures(self) -> tuple[Failure, ...]:
+        """Return the failures that were not caused by another one."""
+        return tuple(f for f in self.failures.values() if f.cause == f.stage)
+
+
+class Runner:
+    """Runs one blueprint in one work folder; the caller holds the folder's lock."""
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        store: ArtifactStore,
+        *,
+        executor: Executor,
+        launcher: Launcher,
+        listener: Listener,
+    ) -> None:
+        self._blueprint = blueprint
+        self._store = store
+        self._executor = executor
+        self._launcher = launcher
+        self._listener = listener
+        self._result = RunResult()
+
+    def run(self) -> RunResult:
+        """Run to the end; finished stages are never repeated.
+
+        On KeyboardInterrupt every worker is ended at once and the exception goes on; what was
+        committed stays, what was in the making resumes from its state.
+        """
+        waiting = {stage.id: stage for stage in self._blueprint.stages}
+        running: dict[Future[Artifact], Stage] = {}
+        self._say("run_started", n_stages=len(waiting))
+        try:
+            while waiting or running:
+                self._start_ready(waiting, running)
+                if not running:
+                    continue
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    self._finish(running.pop(future), future)
+                self._store.digests.save()
+        finally:
+            self._launcher.close()
+            self._executor.close()
+            self._store.digests.save()
+        self._say(
+            "run_finished",
+            n_run=self._result.n_run,
+            n_cached=self._result.n_cached,
+            n_failed=len(self._result.first_failures),
+        )
+        return self._result
+
+    # -- choosing -------------------------------------------------------------------------------
+
+    def _start_ready(
+        self, waiting: dict[str, Stage], running: dict[Future[Artifact], Stage]
+    ) -> None:
+        """Settle what is cached or cannot run, and start what can."""
+        settled = True
+        while settled:
+            settled = False
+            for stage in list(waiting.values()):
+                if self._is_ready(stage) and self._settle_without_running(stage):
+                    del waiting[stage.id]
+                    settled = True
+        ready = [stage for stage in waiting.values() if self._is_ready(stage)]
+        if any(stage.exclusive for stage in running.values()):
+            return
+        for stage in (s for s in ready if not s.exclusive):
+            if len(running) >= self._executor.n_slots:
+                return
+            running[self._executor.submit(self._work(stage))] = stage
+            del waiting[stage.id]
+        alone = [stage for stage in ready if stage.exclusive]
+        if alone and not running:
+            running[self._executor.submit(self._work(alone[0]))] = alone[0]
+            del waiting[alone[0].id]
+
+    def _is_ready(self, stage: Stage) -> bool:
+        done = self._result
+        return all(i in done.artifacts or i in done.failures for i in stage.inputs.values())
+
+    def _settle_without_running(self, stage: Stage) -> bool:
+        failures = self._result.failures
+        for role, identity in stage.inputs.items():
+            if identity in failures and role not in stage.optional:
+                cause = failures[identity]
+                failures[stage.id] = Failure(stage.id, cause.reason, cause.cause, cause.error)
+                self._say("stage_skipped", stage, cause=cause.cause)
+                return True
+        if (
+            stage.optional
+            and stage.inputs
+            and not self._inputs(stage)
+            and len(stage.optional) == len(stage.inputs)
+        ):
+            first = failures[next(iter(stage.inputs.values()))]
+            failures[stage.id] = Failure(stage.id, "everything it gathers failed", first.cause)
+            self._say("stage_skipped", stage, cause=first.cause)
+            return True
+        try:
+            key = self._key(stage)
+            artifact = self._store.find(key)
+            if artifact is None:
+                return False
+            mismatch = stale(artifact, self._inputs(stage), self._store)
+        except QingtingError as error:
+            self._fail(stage, error)
+            return True
+        if mismatch is not None:
+            self._say("note", stage, message=f"runs again: {mismatch}")
+            self._store.discard(artifact)
+            return False
+        self._result.artifacts[stage.id] = artifact
+        self._result.n_cached += 1
+        self._say("stage_cached", stage)
+        return True
+
+    def _inputs(self, stage: Stage) -> dict[str, Artifact]:
+        artifacts = self._result.artifacts
+        return {role: artifacts[i] for role, i in stage.inputs.items() if i in artifacts}
+
+    def _failed_inputs(self, stage: Stage) -> dict[str, str]:
+        failures = self._result.failures
+        return {role: failures[i].reason for role, i in stage.inputs.items() if i in failures}
+
+    def _input_keys(self, stage: Stage) -> dict[str, str]:
+        failed = {role: f"failed:{reason}" for role, reason in self._failed_inputs(stage).items()}
+        return {role: artifact.key for role, artifact in self._inputs(stage).items()} | failed
+
+    def _key(self, stage: Stage) -> str:
+        sources = source_digests(stage, self._store)
+        return key_of(stage, inputs=self._input_keys(stage), sources=sources)
+
+    # -- doing ----------------------------------------------------------------------------------
+
+    def _work(self, stage: Stage) -> Any:
+        def work() -> Artifact:
+            return self._attempt(stage)
+
+        if stage.uses_worker:
+            self._launcher.warm()  # here, in the main thread: workers die with their parent thread
+        self._say("stage_started", stage)
+        return work
+
+    def _attempt(self, stage: Stage) -> Artifact:
+        store = self._store
+        sources = source_digests(stage, store)
+        inputs = self._inputs(stage)
+        made_of = ingredients(stage, inputs=self._input_keys(stage), sources=sources)
+        key = key_of(stage, inputs=self._input_keys(stage), sources=sources)
+        attempt = store.new_attempt()
+        costs: list[JobOutcome] = []
+
+        def emit(event: str, /, **fields: Any) -> None:
+            self._listener(Event(event, stage.id, fields))  # type: ignore[arg-type]
+
+        def launch(engine: str, job: AnyJob, /) -> JobOutcome:
+            outcome = self._launcher.run(
+                engine,
+                job,
+                attempt=attempt,
+                listener=lambda e: emit(e["event"], **{k: v for k, v in e.items() if k != "event"}),
+            )
+            costs.append(outcome)
+            return outcome
+
+        began, cpu_began = time.monotonic(), time.thread_time()
+        summary = function_of(stage.kind)(
+            Context(
+                stage=stage,
+                inputs=inputs,
+                failures=self._failed_inputs(stage),
+                output=attempt / "output",
+                state=store.state(key),
+                emit=emit,
+                launch=launch,
+            )
+        )
+        cpu_s = time.thread_time() - cpu_began + sum(cost.cpu_s for cost in costs)
+        manifest = {
+            "stage": stage.id,
+            "ingredients": made_of,
+            "input_digests": {role: artifact.digest for role, artifact in inputs.items()},
+            "summary": dict(summary),
+            "versions": {"qingting": __version__, **stage.versions},
+            "hardware": hardware(),
+            "cost": {
+                "wall_s": round(time.monotonic() - began, 3),
+                "cpu_s": round(cpu_s, 3),
+                "peak_memory_bytes": max(
+                    (cost.peak_memory_bytes for cost in costs), default=_own_peak_bytes()
+                ),
+            },
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        return store.commit(attempt, key, manifest)
+
+    def _finish(self, stage: Stage, future: Future[Artifact]) -> None:
+        error = future.exception()
+        if error is not None:
+            if not isinstance(error, Exception):
+                raise error
+            self._fail(stage, error)
+            return
+        artifact = future.result()
+        self._result.artifacts[stage.id] = artifact
+        self._result.n_run += 1
+        self._say("stage_finished", stage, wall_s=artifact.manifest["cost"]["wall_s"])
+
+    def _fail(self, stage: Stage, error: Exception) -> None:
+        """Record a failure; an unexpected one keeps its traceback for whoever mends it."""
+        expected = isinstance(error, QingtingError)
+        reason = str(error) if expected else f"{type(error).__name__}: {error}"
+        self._result.failures[stage.id] = Failure(stage.id, reason, stage.id, error)
+        self._say("stage_failed", stage, reason=reason, expected=expected)
+
+    def _say(self, name: EventName, stage: Stage | None = None, **fields: Any) -> None:
+        self._listener(Event(name, stage.id if stage else "", fields))
+
+
+def _own_peak_bytes() -> int:
+    scale = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
+
+def hardware() -> Mapping[str, Any]:
+    """Return what a reader of a manifest must know of the machine, and no more."""
+    import os
+
+    return {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "n_cores": os.cpu_count(),
+        "processor": _processor(),
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"

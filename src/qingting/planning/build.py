@@ -1,0 +1,382 @@
+"""From an experiment to its stages, in an order in which they can run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from qingting.core.errors import NotFoundError, Problem, SpecificationError, did_you_mean
+from qingting.domains.packs import find_pack, locate, pack_names
+from qingting.engines.protocol import Runtime
+from qingting.models.resolve import ResolvedModel, resolve, shipped_pretraining_record
+from qingting.planning.arms import Arm, arms_of, unfair_deviations
+from qingting.planning.runtime import (
+    resolve_gradient_checkpointing,
+    resolve_micro_batch,
+    resolve_runtime,
+    runtime_obstacles,
+)
+from qingting.spec.experiment import Experiment
+from qingting.stages.base import Stage
+
+_ENGINE = "native"
+_ENGINE_PACKAGES = ("torch", "transformers", "peft", "tokenizers", "safetensors")
+_METRIC_PACKAGES = ("numpy", "scipy", "rapidfuzz", "rjieba", "sacrebleu")
+_VERSIONS: Mapping[str, int] = {
+    "prepare_data": 1,
+    "prepare_knowledge": 1,
+    "measure": 1,
+    "schedule": 1,
+    "train": 1,
+    "export": 1,
+    "generate": 1,
+    "score": 1,
+    "benchmark": 1,
+    "evaluate": 1,
+    "analyse": 1,
+    "report": 1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """An experiment resolved on this machine: its arms, models and stages.
+
+    ``stages`` are in topological order. ``obstacles`` keep it from running here and do not keep
+    it from being planned: a model not yet fetched, a GPU that is not there.
+    """
+
+    experiment: Experiment
+    arms: tuple[Arm, ...]
+    models: Mapping[str, ResolvedModel]
+    runtimes: Mapping[str, Runtime]
+    stages: tuple[Stage, ...]
+    obstacles: tuple[Problem, ...]
+
+
+def build(experiment: Experiment, *, base: Path) -> Blueprint:
+    """Return the stages of an experiment; paths in it are relative to ``base``.
+
+    Raises:
+        SpecificationError: everything that cannot be resolved, at once.
+    """
+    builder = _Builder(experiment, base)
+    return builder.build()
+
+
+class _Builder:
+    def __init__(self, experiment: Experiment, base: Path) -> None:
+        self.experiment = experiment
+        self.base = base
+        self.problems: list[Problem] = []
+        self.obstacles: list[Problem] = []
+        self.stages: list[Stage] = []
+        self.models: dict[str, ResolvedModel] = {}
+        self.runtimes: dict[str, Runtime] = {}
+
+    def build(self) -> Blueprint:
+        experiment = self.experiment
+        self.problems += unfair_deviations(experiment)
+        self._resolve_models()
+        data_sources = self._data_sources()
+        knowledge_source = self._knowledge_source()
+        self._check_metrics()
+        if self.problems:
+            raise SpecificationError(self.problems)
+        arms = arms_of(experiment)
+        self._shared_stages(data_sources, knowledge_source)
+        for arm in arms:
+            self._arm_stages(arm)
+        self._closing_stages(arms)
+        return Blueprint(
+            experiment, arms, self.models, self.runtimes, tuple(self.stages), tuple(self.obstacles)
+        )
+
+    # -- what is read ---------------------------------------------------------------------------
+
+    def _resolve_models(self) -> None:
+        for index, model in enumerate(self.experiment.models):
+            place = f"models.{index}"
+            try:
+                found = resolve(model.model, revision=model.revision, base=self.base)
+            except NotFoundError as error:
+                self.problems.append(Problem(place, str(error)))
+                continue
+            if found.obstacle is not None:
+                blocked = found.source != "folder"
+                problem = Problem(place, found.obstacle)
+                (self.obstacles if blocked else self.problems).append(problem)
+            self.models[model.label] = found
+            recipe = self.experiment.recipe_of(model)
+            runtime = resolve_runtime(self.experiment.resources, recipe)
+            self.runtimes[model.label] = runtime
+            for obstacle in runtime_obstacles("recipe", recipe, runtime):
+                if obstacle not in self.obstacles:
+                    self.obstacles.append(obstacle)
+
+    def _data_sources(self) -> dict[str, Path]:
+        sources = {}
+        for index, reference in enumerate(self.experiment.data.train):
+            try:
+                sources[f"train{index}"] = locate(reference, base=self.base, part="dialogues")
+            except NotFoundError as error:
+                self.problems.append(Problem("data.train", str(error)))
+        if any(model.source == "shipped" for model in self.models.values()):
+            sources["pretraining"] = shipped_pretraining_record()
+        return sources
+
+    def _knowledge_source(self) -> Path | None:
+        knowledge = self.experiment.evaluations.knowledge
+        if knowledge is None:
+            return None
+        try:
+            return locate(knowledge.source, base=self.base, part="knowledge")
+        except NotFoundError as error:
+            self.problems.append(Problem("evaluations.knowledge.source", str(error)))
+            return None
+
+    def _check_metrics(self) -> None:
+        from qingting.metrics.text import METRICS
+
+        text = self.experiment.evaluations.text
+        for name in text.metrics if text else ():
+            if name not in METRICS:
+                self.problems.append(
+                    Problem(
+                        "evaluations.text.metrics",
+                        f"unknown metric {name!r}.{did_you_mean(name, METRICS)} "
+                        f"Known: {', '.join(METRICS)}.",
+                    )
+                )
+
+    # -- stages ---------------------------------------------------------------------------------
+
+    def _add(self, kind: str, name: str = "", **fields: Any) -> str:
+        identity = f"{kind}/{name}" if name else kind
+        self.stages.append(Stage(id=identity, kind=kind, version=_VERSIONS[kind], **fields))
+        return identity
+
+    def _system_prompt(self) -> str | None:
+        data = self.experiment.data
+        if data.system_prompt is not None or data.keep_system_messages:
+            return data.system_prompt
+        packs = [name for name in data.train if name in pack_names()]
+        return find_pack(packs[0]).system_prompt if packs else None
+
+    def _shared_stages(self, data_sources: dict[str, Path], knowledge: Path | None) -> None:
+        experiment = self.experiment
+        data, text = experiment.data, experiment.evaluations.text
+        self._add(
+            "prepare_data",
+            config={
+                **data.model_dump(mode="json", exclude={"train", "system_prompt"}),
+                "system_prompt": self._system_prompt(),
+                "n_prompts": text.n_prompts if text else 8,
+            },
+            sources=data_sources,
+            versions={"numpy": _installed("numpy")},
+        )
+        if knowledge is not None:
+            spec = experiment.evaluations.knowledge
+            assert spec is not None
+            self._add(
+                "prepare_knowledge",
+                config={
+                    "language": spec.language,
+                    "n_questions": spec.n_questions,
+                    "system_prompt": self._system_prompt(),
+                    "seed": data.seed,
+                },
+                sources={"questions": knowledge},
+            )
+        for model in experiment.models:
+            self._add(
+                "measure",
+                model.label,
+                config={"engine": _ENGINE},
+                inputs={"data": "prepare_data"},
+                sources=self._model_source(model.label),
+                versions=_versions(("transformers", "tokenizers")),
+                uses_worker=True,
+            )
+        recipe = experiment.recipe
+        self._add(
+            "schedule",
+            config={
+                name: getattr(recipe, name)
+                for name in ("max_length", "effective_batch", "epochs", "max_steps", "token_budget")
+            }
+            | {"seeds": list(recipe.seeds)},
+            inputs={"data": "prepare_data"}
+            | {model.label: f"measure/{model.label}" for model in experiment.models},
+            optional=frozenset(model.label for model in experiment.models),
+        )
+
+    def _model_source(self, label: str) -> dict[str, Path]:
+        folder = self.models[label].folder
+        return {"model": folder if folder is not None else Path(f"/not-fetched/{label}")}
+
+    def _arm_stages(self, arm: Arm) -> None:
+        label = arm.model.label
+        runtime = self.runtimes[label]
+        worker: dict[str, Any] = {
+            "arm": arm.id,
+            "sources": self._model_source(label),
+            "versions": _versions(_ENGINE_PACKAGES),
+            "uses_worker": True,
+        }
+        common = {"engine": _ENGINE, "runtime": runtime.model_dump(mode="json")}
+        exported: dict[str, str] = {}
+        if arm.variant == "tuned":
+            train = self._add(
+                "train",
+                arm.id,
+                config=common | self._training_config(arm, runtime),
+                inputs={
+                    "data": "prepare_data",
+                    "schedule": "schedule",
+                    "measure": f"measure/{label}",
+                },
+                settings={"micro_batch": resolve_micro_batch(arm.recipe, runtime)},
+                **worker,
+            )
+            dtype = "bfloat16" if runtime.precision != "fp16" else "float16"
+            export = self._add(
+                "export",
+                arm.id,
+                config=common | {"dtype": dtype},
+                inputs={"train": train, "data": "prepare_data"},
+                **worker,
+            )
+            exported = {"export": export}
+        self._evaluation_stages(arm, common, exported, worker)
+
+    def _training_config(self, arm: Arm, runtime: Runtime) -> dict[str, Any]:
+        recipe = arm.recipe.model_dump(mode="json", exclude={"seeds"})
+        recipe["seeds"] = [arm.seed]
+        return {
+            "recipe": recipe,
+            "seed": arm.seed,
+            "gradient_checkpointing": resolve_gradient_checkpointing(arm.recipe, runtime),
+            "frozen_modules": [],
+        }
+
+    def _evaluation_stages(
+        self, arm: Arm, common: dict[str, Any], exported: dict[str, str], worker: dict[str, Any]
+    ) -> None:
+        wanted = self.experiment.evaluations
+        evaluated: dict[str, str] = {"data": "prepare_data"}
+        if wanted.text is not None:
+            settings = wanted.text.model_dump(mode="json", exclude={"n_prompts", "metrics"})
+            evaluated["responses"] = self._add(
+                "generate",
+                arm.id,
+                config=common | settings | {"seed": arm.seed or 0},
+                inputs=exported | {"prompts": "prepare_data"},
+                **worker,
+            )
+        knowledge = wanted.knowledge
+        if knowledge is not None and "generation" in knowledge.methods:
+            evaluated["answers"] = self._add(
+                "generate",
+                f"{arm.id}/knowledge",
+                config=common
+                | {
+                    "max_new_tokens": knowledge.max_new_tokens,
+                    "batch_size": 16,
+                    "temperature": 0.0,
+                    "top_p": 1.0,
+                    "repetition_penalty": 1.0,
+                    "seed": 0,
+                },
+                inputs=exported | {"prompts": "prepare_knowledge"},
+                **worker,
+            )
+        by_likelihood = knowledge is not None and "likelihood" in knowledge.methods
+        if wanted.likelihood or by_likelihood:
+            inputs = exported | {"data": "prepare_data"}
+            if by_likelihood:
+                inputs["knowledge"] = "prepare_knowledge"
+            evaluated["likelihoods"] = self._add(
+                "score",
+                arm.id,
+                config=common | {"references": wanted.likelihood},
+                inputs=inputs,
+                **worker,
+            )
+        if knowledge is not None:
+            evaluated["knowledge"] = "prepare_knowledge"
+        if wanted.inference is not None:
+            self._add(
+                "benchmark",
+                arm.id,
+                config=common | wanted.inference.model_dump(mode="json"),
+                inputs=exported | {"prompts": "prepare_data"},
+                exclusive=True,
+                **worker,
+            )
+        self._add(
+            "evaluate",
+            arm.id,
+            config={"metrics": list(wanted.text.metrics) if wanted.text else []},
+            inputs=evaluated,
+            versions=_versions(_METRIC_PACKAGES),
+            arm=arm.id,
+        )
+
+    def _closing_stages(self, arms: tuple[Arm, ...]) -> None:
+        evaluations = {arm.id: f"evaluate/{arm.id}" for arm in arms}
+        self._add(
+            "analyse",
+            config={
+                **self.experiment.analysis.model_dump(mode="json"),
+                "arms": [_arm_record(arm) for arm in arms],
+            },
+            inputs=evaluations,
+            optional=frozenset(evaluations),
+            versions=_versions(_METRIC_PACKAGES),
+        )
+        known = {stage.id for stage in self.stages}
+        inputs = {"data": "prepare_data", "schedule": "schedule", "analysis": "analyse"}
+        if "prepare_knowledge" in known:
+            inputs["knowledge"] = "prepare_knowledge"
+        for arm in arms:
+            for kind in ("train", "export", "generate", "benchmark", "evaluate"):
+                if f"{kind}/{arm.id}" in known:
+                    inputs[f"{kind}/{arm.id}"] = f"{kind}/{arm.id}"
+        self._add(
+            "report",
+            config={
+                "experiment": self.experiment.model_dump(mode="json", exclude={"resources"}),
+                "arms": [_arm_record(arm) for arm in arms],
+                "models": {
+                    label: {
+                        "source": model.source,
+                        "hub_id": model.hub_id,
+                        "revision": model.revision,
+                    }
+                    for label, model in self.models.items()
+                },
+            },
+            inputs=inputs,
+            optional=frozenset(inputs) - {"data"},
+            versions=_versions(("numpy", "jinja2")),
+        )
+
+
+def _arm_record(arm: Arm) -> dict[str, Any]:
+    return {"id": arm.id, "model": arm.model.label, "variant": arm.variant, "seed": arm.seed}
+
+
+def _versions(packages: tuple[str, ...]) -> dict[str, str]:
+    return {package: _installed(package) for package in packages}
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"

@@ -1,0 +1,293 @@
+"""``results.json``: everything a run found, in a documented, versioned form.
+
+``outcomes`` are the same bytes however often the run was killed and started again.
+``measurements`` are time, memory, speed and all that follows from them; they differ from run to run.
+A value that could not be had is ``{"missing": reason}``, never a number.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from qingting.spec.base import Frozen
+
+SCHEMA_VERSION = 1
+
+
+class MissingValue(Frozen):
+    """Why there is no value."""
+
+    missing: str
+
+
+Number = float | MissingValue
+"""A finite number, or why there is none."""
+
+
+class Interval(Frozen):
+    """A confidence interval; ``method`` says how it was computed."""
+
+    low: float
+    high: float
+    confidence_level: float
+    method: str
+
+
+class Score(Frozen):
+    """One metric of one arm: the mean over items with its interval, and the pooled corpus value."""
+
+    metric: str
+    language: Literal["zh", "en"] | None = Field(
+        None, description="Which items; null where all languages count together."
+    )
+    mean: Number
+    interval: Interval | MissingValue
+    corpus: Number
+    signature: str
+    direction: Literal["higher", "lower", "neutral"]
+    n_valid: int
+    n_missing: int
+
+
+class CurvePoint(Frozen):
+    """One point of a loss curve; ``loss`` in nats per trained token."""
+
+    step: int
+    loss: float
+
+
+class Sample(Frozen):
+    """An answer given during training, to watch the model learn."""
+
+    step: int
+    prompt: str
+    text: str
+
+
+class Training(Frozen):
+    """What training did; speeds and times stand under ``measurements``."""
+
+    method: str
+    n_steps: int
+    n_tokens: int = Field(description="Real tokens processed, padding excluded.")
+    n_target_tokens: int = Field(description="Of these, tokens of counsellor turns under loss.")
+    n_parameters: int
+    n_trainable: int
+    final_loss: float
+    validation_loss: float | None
+    best_step: int | None
+    loss_curve: tuple[CurvePoint, ...]
+    validation_curve: tuple[CurvePoint, ...]
+    samples: tuple[Sample, ...]
+    resolved: dict[str, Any] = Field(
+        description="Precision, attention, micro-batch, LoRA layers and the like, as they were."
+    )
+
+
+class Proof(Frozen):
+    """One thing that was proved of an exported model: the figure and its limit."""
+
+    name: str
+    value: float | bool
+    limit: str
+    passed: bool
+
+
+class ArmResult(Frozen):
+    """One arm: model × recipe × seed; base models are arms too."""
+
+    id: str
+    model: str
+    variant: Literal["base", "tuned"]
+    seed: int | None
+    status: Literal["done", "failed"]
+    reason: str | None = Field(None, description="Why it failed, and at which stage.")
+    deviations: dict[str, tuple[Any, Any]] = Field(
+        default_factory=dict, description="Recipe key → (common value, this arm's value)."
+    )
+    training: Training | None = None
+    proofs: tuple[Proof, ...] = ()
+    scores: tuple[Score, ...] = ()
+
+
+class ContrastResult(Frozen):
+    """``arm`` minus ``other`` on the same items; ``p_adjusted`` is Holm's within the family."""
+
+    family: Literal["tuned vs base", "tuned vs tuned"]
+    metric: str
+    language: Literal["zh", "en"] | None
+    arm: str
+    other: str
+    difference: Number
+    interval: Interval | MissingValue
+    p: Number
+    p_adjusted: Number
+    verdict: Literal["better", "worse", "inconclusive", "undefined"]
+    n_items: int
+    n_missing: int
+
+
+class RankedArm(Frozen):
+    """One row of a ranking: the rank by point estimate and the interval of ranks."""
+
+    arm: str
+    rank: int
+    rank_low: int
+    rank_high: int
+    mean: float
+
+
+class Ranking(Frozen):
+    """Arms ordered by one metric."""
+
+    metric: str
+    language: Literal["zh", "en"] | None
+    method: str
+    rows: tuple[RankedArm, ...]
+
+
+class Baseline(Frozen):
+    """What a choice of no knowledge scores on the questions: chance, always one letter."""
+
+    name: str
+    metric: str
+    value: float
+
+
+class Message(Frozen):
+    """One turn of an example prompt."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Example(Frozen):
+    """The same held-out prompt answered by every arm, beside the reference."""
+
+    id: str
+    language: Literal["zh", "en"] | None
+    kind: str | None
+    messages: tuple[Message, ...]
+    reference: str
+    responses: dict[str, str]
+
+
+class DataResult(Frozen):
+    """What the data check found and how the data were divided."""
+
+    sources: tuple[str, ...]
+    formats: tuple[str, ...]
+    n_dialogues: int
+    n_strictly_valid: int
+    n_turns: int
+    n_unlabelled_lines: int
+    defects: dict[str, int]
+    repairs: dict[str, int] = Field(description="Repairs asked for → dialogues they changed.")
+    n_quarantined: int
+    n_usable: int
+    n_duplicates_dropped: int
+    n_near_duplicate_groups: int
+    n_seen_in_pretraining: int = Field(
+        description="Dialogues a small model was pre-trained on; none of them is held out."
+    )
+    n_train: int
+    n_validation: int
+    n_test: int
+    languages: dict[str, int]
+    kinds: dict[str, int]
+    n_cut: int = Field(description="Dialogues cut at a turn boundary common to all tokenizers.")
+    n_left_out: int
+    system_prompt: str | None
+
+
+class ModelResult(Frozen):
+    """Where a candidate came from and what it is."""
+
+    label: str
+    source: Literal["shipped", "folder", "hub"]
+    hub_id: str | None
+    revision: str | None
+    digest: str
+    architecture: str
+    n_parameters: int | None
+    licence: str | None = None
+
+
+class Advice(Frozen):
+    """A piece of practical advice and the findings that it follows from."""
+
+    en: str
+    zh: str
+    evidence: tuple[str, ...]
+
+
+class Outcomes(Frozen):
+    """All that does not depend on time."""
+
+    experiment: str
+    question: str | None
+    specification: dict[str, Any]
+    data: DataResult
+    models: tuple[ModelResult, ...]
+    arms: tuple[ArmResult, ...]
+    contrasts: tuple[ContrastResult, ...]
+    rankings: tuple[Ranking, ...]
+    baselines: tuple[Baseline, ...]
+    examples: tuple[Example, ...]
+    advice: tuple[Advice, ...]
+    versions: dict[str, str]
+
+
+class Timing(Frozen):
+    """Cost of one stage."""
+
+    stage: str
+    wall_s: float
+    cpu_s: float
+    peak_memory_bytes: int
+
+
+class TrainingEfficiency(Frozen):
+    """Cost and speed of training one arm."""
+
+    wall_s: float
+    cpu_s: float
+    tokens_per_s: float
+    peak_memory_bytes: int
+
+
+class InferenceEfficiency(Frozen):
+    """Speed and memory of answering at one batch size; medians over repeats."""
+
+    batch_size: int
+    time_to_first_token_s: float
+    tokens_per_s: float
+    peak_memory_bytes: int
+
+
+class ArmMeasurements(Frozen):
+    """What one arm cost."""
+
+    arm: str
+    training: TrainingEfficiency | None = None
+    inference: tuple[InferenceEfficiency, ...] = ()
+    stages: tuple[Timing, ...] = ()
+
+
+class Measurements(Frozen):
+    """Time, memory, speed and all that follows from them."""
+
+    hardware: dict[str, Any]
+    arms: tuple[ArmMeasurements, ...]
+    advice: tuple[Advice, ...]
+    finished: str
+
+
+class Results(Frozen):
+    """The whole file."""
+
+    schema_version: Literal[1] = 1
+    outcomes: Outcomes
+    measurements: Measurements
