@@ -50,12 +50,14 @@ class EncodedChat(NamedTuple):
     ``target_mask[t]`` is true where the counsellor is trained to produce token ``t``: everything
     after the generation prompt of a counsellor turn, up to and including its end-of-turn token.
     ``message_ends[i]`` is the number of tokens that render ``messages[:i + 1]``, a prefix of
-    ``input_ids``.
+    ``input_ids``. ``content_mask[t]`` is true where token ``t`` is part of a counsellor's words:
+    a target that neither the template nor the end of the turn put there.
     """
 
     input_ids: list[int]
     target_mask: list[bool]
     message_ends: list[int]
+    content_mask: list[bool]
 
 
 class _Piece(NamedTuple):
@@ -163,6 +165,7 @@ class ChatTemplate:
             skeleton = self._skeletons[key] = self._build_skeleton(roles, add_generation_prompt)
         input_ids: list[int] = []
         target_mask: list[bool] = []
+        content_mask: list[bool] = []
         message_ends = [0] * len(messages)
         for piece in skeleton:
             ids: Sequence[int] = piece.ids
@@ -173,9 +176,11 @@ class ChatTemplate:
                 ids = self._content_ids(text)
             input_ids.extend(ids)
             target_mask.extend([piece.is_target] * len(ids))
+            is_content = piece.is_target and piece.content_index is not None
+            content_mask.extend([is_content] * len(ids))
             for index in piece.ends_messages:
                 message_ends[index] = len(input_ids)
-        return EncodedChat(input_ids, target_mask, message_ends)
+        return EncodedChat(input_ids, target_mask, message_ends, content_mask)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of an answer: up to the first stop token, without control tokens.
