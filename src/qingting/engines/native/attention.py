@@ -32,11 +32,16 @@ VARLEN = "qingting_varlen"
 
 
 class Segment(NamedTuple):
-    """Where one dialogue lies in a batch: ``batch[row, start:end]``."""
+    """Where one dialogue lies in a batch: ``batch[row, start:end]``.
+
+    A segment with a ``prefix`` is a branch: it continues ``batch[row, prefix[0]:prefix[1]]``, sees
+    all of it, and shares it with its siblings. Branches serve scoring; they carry no gradient.
+    """
 
     row: int
     start: int
     end: int
+    prefix: tuple[int, int] | None = None
 
 
 Segments = tuple[Segment, ...]
@@ -90,6 +95,7 @@ def varlen_attention(
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     # The fused kernel of the CPU gives no gradient for sinks; full fine-tuning trains them.
     is_fused = query.device.type == "cpu" and not (s_aux is not None and s_aux.requires_grad)
+    is_fused = is_fused and not any(segment.prefix for segment in segments)
     settings = _Settings(segments, scale, sliding_window, is_fused)
     if is_fused:
         result = _FusedVarlen.apply(query, key, value, s_aux, settings)
@@ -194,8 +200,8 @@ def _composed_varlen(
         offset = segment.row * length + segment.start
         if offset > filled:  # padding before this segment
             parts.append(query.new_zeros(n_heads, offset - filled, size))
-        q, k, v = (_cut(x, segment) for x in (query, key, value))
-        if sinks is None:
+        q, k, v = _cut(query, segment), _visible(key, segment), _visible(value, segment)
+        if sinks is None and segment.prefix is None:
             mask = _mask_for(q.shape[2], settings, q)
             part = nn.functional.scaled_dot_product_attention(
                 q, k, v, mask, 0.0, mask is None, scale=settings.scale, enable_gqa=groups > 1
@@ -209,14 +215,33 @@ def _composed_varlen(
     return torch.cat(parts, dim=1).view(n_heads, batch, length, size).transpose(0, 1)
 
 
-def _explicit(q: Tensor, k: Tensor, v: Tensor, sinks: Tensor, settings: _Settings) -> Tensor:
-    """Return attention written out, with sinks: the reference, and the way sinks get gradients."""
-    length = q.shape[2]
+def _explicit(
+    q: Tensor, k: Tensor, v: Tensor, sinks: Tensor | None, settings: _Settings
+) -> Tensor:
+    """Return attention written out: for branches, and for sinks that need a gradient."""
+    length = k.shape[2]
     mask = _window_mask(length, settings.window or length, torch.float32, q.device)
+    mask = mask[length - q.shape[2] :]  # the queries are the last of the keys' positions
     scores = torch.matmul(q, k.transpose(2, 3)).float() * settings.scale + mask
-    sink = sinks.float().reshape(1, -1, 1, 1).expand(*scores.shape[:-1], 1)
-    weights = torch.softmax(torch.cat([scores, sink], dim=-1), dim=-1)[..., :-1]
+    weights = _softmax_with_sinks(scores, sinks)
     return torch.matmul(weights.to(v.dtype), v)
+
+
+def _softmax_with_sinks(scores: Tensor, sinks: Tensor | None) -> Tensor:
+    """Return probabilities over keys, (batch, n_heads, n_queries, n_keys) as the scores are."""
+    if sinks is None:
+        return torch.softmax(scores, dim=-1)
+    sink = sinks.to(scores.dtype).reshape(1, scores.shape[1], -1, 1)
+    sink = sink.expand(scores.shape[0], -1, scores.shape[2], 1)
+    return torch.softmax(torch.cat([scores, sink], dim=-1), dim=-1)[..., :-1]
+
+
+def _visible(x: Tensor, segment: Segment) -> Tensor:
+    """Return the keys or values that a segment sees: its own, behind those of its prefix."""
+    own = _cut(x, segment)
+    if segment.prefix is None:
+        return own
+    return torch.cat([_cut(x, Segment(segment.row, *segment.prefix)), own], dim=2)
 
 
 def _one_token(
@@ -234,11 +259,7 @@ def _one_token(
     batch, n_heads, _, size = query.shape
     grouped = query.view(batch, key.shape[1], -1, size) * scale
     scores = torch.matmul(grouped, key.transpose(2, 3)) + mask
-    if sinks is not None:
-        sink = sinks.to(scores.dtype).view(1, key.shape[1], -1, 1).expand(*scores.shape[:3], 1)
-        weights = torch.softmax(torch.cat([scores, sink], dim=-1), dim=-1)[..., :-1]
-    else:
-        weights = torch.softmax(scores, dim=-1)
+    weights = _softmax_with_sinks(scores, sinks)
     return torch.matmul(weights, value).view(batch, 1, n_heads, size)
 
 
