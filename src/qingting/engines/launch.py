@@ -56,6 +56,7 @@ def environment(n_threads: int) -> dict[str, str]:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "PYTHONHASHSEED": "0",
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",  # forking wants one thread
     }
 
 

@@ -95,7 +95,8 @@ def stale(
 def latest_by_stage(store: ArtifactStore) -> dict[str, Mapping[str, Any]]:
     """Return, per stage id, the ingredients of the newest artifact."""
     newest: dict[str, tuple[float, Mapping[str, Any]]] = {}
-    for folder in (store.work / "artifacts").iterdir():
+    for key in store.keys():
+        folder = store.work / "artifacts" / key
         try:
             status = (folder / MANIFEST).stat()
             manifest = orjson.loads((folder / MANIFEST).read_bytes())

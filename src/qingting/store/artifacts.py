@@ -48,12 +48,25 @@ class Artifact:
 class ArtifactStore:
     """The artifacts of one work folder."""
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, *, writable: bool = True) -> None:
         self.work = work
-        with storage_errors(work):
-            for name in ("attempts", "artifacts", "state"):
-                (work / name).mkdir(parents=True, exist_ok=True)
+        if writable:
+            with storage_errors(work):
+                for name in ("attempts", "artifacts", "state"):
+                    (work / name).mkdir(parents=True, exist_ok=True)
         self.digests = DigestMemory(work / "digests.json")
+
+    @classmethod
+    def for_reading(cls, work: Path) -> ArtifactStore:
+        """Return the store of a work folder that may not exist yet; nothing is written."""
+        return cls(work, writable=False)
+
+    def keys(self) -> list[str]:
+        """Return the keys of all artifact folders, finished or not."""
+        try:
+            return sorted(path.name for path in (self.work / "artifacts").iterdir())
+        except FileNotFoundError:
+            return []
 
     def new_attempt(self) -> Path:
         """Return a fresh empty folder for one attempt at a stage."""

@@ -1,0 +1,184 @@
+"""``run``, ``plan``, ``init`` and ``schema``: the commands that take an experiment file."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from qingting.execution.runner import RunResult
+    from qingting.planning.build import Blueprint
+
+Spec = Annotated[Path, typer.Argument(help="Experiment file (YAML).", show_default=False)]
+Work = Annotated[
+    Path | None,
+    typer.Option("--work", help="Where artifacts and the report go. [default: runs/<experiment>]"),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change one key of the file; repeatable."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def run(
+    spec: Spec, work: Work = None, overrides: Overrides = None, as_json: AsJson = False
+) -> None:
+    """Run an experiment to its report; finished stages are never repeated."""
+    from qingting.cli.progress import progress_listener
+    from qingting.core.errors import SpecificationError
+    from qingting.engines.launch import Launcher
+    from qingting.execution.executor import LocalExecutor, n_slots
+    from qingting.execution.publish import publish
+    from qingting.execution.room import require_room
+    from qingting.execution.runner import Runner
+    from qingting.store.artifacts import ArtifactStore
+    from qingting.store.lock import hold
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    blueprint, folder = _blueprint(spec, work, overrides)
+    if blueprint.obstacles:
+        raise SpecificationError(blueprint.obstacles)
+    device = next(iter(blueprint.runtimes.values())).device
+    resources = blueprint.experiment.resources
+    with hold(folder):
+        store = ArtifactStore(folder)
+        store.clear_attempts()
+        require_room(blueprint, folder)
+        with progress_listener(blueprint, folder) as listener:
+            result = Runner(
+                blueprint,
+                store,
+                executor=LocalExecutor(n_slots(resources, device=device)),
+                launcher=Launcher(n_threads=resources.n_threads),
+                listener=listener,
+            ).run()
+        published = publish(result, folder)
+    _print_run(result, published, as_json=as_json)
+    if result.failures:
+        raise typer.Exit(1)
+
+
+def _print_run(result: RunResult, published: dict[str, Path], *, as_json: bool) -> None:
+    failures = result.first_failures
+    if as_json:
+        _print_json(
+            {
+                "status": "failed" if failures else "done",
+                "n_run": result.n_run,
+                "n_cached": result.n_cached,
+                "failures": [{"stage": f.stage, "reason": f.reason} for f in failures],
+                **{name: str(path) for name, path in published.items()},
+            }
+        )
+        return
+    for failure in failures:
+        print(f"qingting: {failure.stage} failed: {failure.reason}", file=sys.stderr)
+    for name, path in published.items():
+        typer.echo(f"{name}: {path}")
+
+
+def plan(
+    spec: Spec, work: Work = None, overrides: Overrides = None, as_json: AsJson = False
+) -> None:
+    """Show every stage, what is cached and why not, without running anything."""
+    from qingting.planning.plan import make_plan
+    from qingting.store.artifacts import ArtifactStore
+
+    blueprint, folder = _blueprint(spec, work, overrides)
+    planned = make_plan(blueprint, ArtifactStore.for_reading(folder))
+    if as_json:
+        _print_json(
+            {
+                "experiment": blueprint.experiment.experiment,
+                "work": str(folder),
+                "obstacles": [str(problem) for problem in blueprint.obstacles],
+                "models": {k: _model_record(blueprint, k) for k in blueprint.models},
+                "stages": [
+                    {
+                        "stage": p.stage.id,
+                        "status": p.status,
+                        "reason": p.reason,
+                        "key": p.key,
+                        "inputs": dict(p.stage.inputs),
+                    }
+                    for p in planned
+                ],
+            }
+        )
+        return
+    from qingting.cli.planned import print_plan
+
+    print_plan(blueprint, planned, folder)
+
+
+def _model_record(blueprint: Blueprint, label: str) -> dict[str, Any]:
+    from qingting.planning.arms import deviations
+
+    model = next(m for m in blueprint.experiment.models if m.label == label)
+    found = blueprint.models[label]
+    return {
+        "source": found.source,
+        "folder": str(found.folder) if found.folder else None,
+        "runtime": blueprint.runtimes[label].model_dump(mode="json"),
+        "deviations": deviations(blueprint.experiment, model),
+    }
+
+
+def init(
+    path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("experiment.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+) -> None:
+    """Write a commented experiment file to start from."""
+    from importlib.resources import files
+
+    from qingting.core.errors import StoreError
+    from qingting.store.atomic import write_bytes
+
+    if path.exists() and not force:
+        raise StoreError(f"{path}: exists already; choose another name, or overwrite with --force")
+    write_bytes(path, (files("qingting.spec") / "scaffold.yaml").read_bytes())
+    typer.echo(f"wrote {path}")
+    typer.echo(f"next: qingting plan {shlex.quote(str(path))}", err=True)
+
+
+def schema(
+    of: Annotated[str, typer.Argument(help="experiment or results.")] = "experiment",
+) -> None:
+    """Print a JSON schema: of the experiment file, for editors, or of results.json."""
+    from qingting.core.errors import SpecificationError
+
+    if of == "experiment":
+        from qingting.spec.schema import experiment_schema
+
+        _print_json(experiment_schema())
+    elif of == "results":
+        from qingting.report.results import Results
+
+        _print_json(Results.model_json_schema())
+    else:
+        raise SpecificationError(
+            f"there is a schema of 'experiment' and of 'results', none of {of!r}"
+        )
+
+
+def _blueprint(
+    spec: Path, work: Path | None, overrides: list[str] | None
+) -> tuple[Blueprint, Path]:
+    from qingting.planning.build import build
+    from qingting.spec.load import load_experiment
+
+    experiment = load_experiment(spec, overrides=overrides or ())
+    folder = work if work is not None else Path("runs") / experiment.experiment
+    return build(experiment, base=spec.resolve().parent), folder
+
+
+def _print_json(value: Any) -> None:
+    import orjson
+
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")

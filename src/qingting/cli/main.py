@@ -1,0 +1,83 @@
+"""The composition root: every command is mounted here, and every expected error ends here."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from qingting import __version__
+from qingting.core.errors import QingtingError, SpecificationError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="qingting",
+    help=(
+        "Choose, fine-tune and compare language models for counselling, with evidence.\n\n"
+        "Start with `qingting init`, look with `qingting plan`, answer with `qingting run`."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"qingting {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
+    """Take the options that stand before every command."""
+
+
+def _mount() -> None:
+    from qingting.cli import data, experiment, metrics
+
+    app.command("run")(experiment.run)
+    app.command("plan")(experiment.plan)
+    app.command("init")(experiment.init)
+    app.command("schema")(experiment.schema)
+    app.add_typer(data.app, name="data", help="Check, convert and split dialogues.")
+    app.add_typer(metrics.app, name="metrics", help="Score replies against references.")
+
+
+def main() -> NoReturn:
+    """Run the command line; expected errors are one line on stderr and no traceback."""
+    _mount()
+    try:
+        app()
+    except SpecificationError as error:
+        for problem in error.problems:
+            _complain(str(problem))
+        sys.exit(EXIT_USAGE)
+    except QingtingError as error:
+        _complain(str(error))
+        sys.exit(EXIT_FAILED)
+    except KeyboardInterrupt:
+        _complain("interrupted; what was finished is kept, run again to go on")
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(EXIT_FAILED)
+    sys.exit(0)
+
+
+def _complain(message: str) -> None:
+    print(f"qingting: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""How a plan looks on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from qingting.planning.arms import deviations
+from qingting.planning.build import Blueprint
+from qingting.planning.plan import PlannedStage
+
+_STYLE = {"cached": "green", "to do": "yellow", "blocked": "red"}
+
+
+def print_plan(blueprint: Blueprint, planned: Sequence[PlannedStage], work: Path) -> None:
+    """Print models with their deviations, stages with their status, and what is in the way."""
+    console = Console(width=None, soft_wrap=False)
+    experiment = blueprint.experiment
+    console.print(Text(f"{experiment.experiment}: {experiment.question or ''}".rstrip(": ")))
+    models = Table("model", "from", "runs as", "deviates from the common recipe", title="Models")
+    for model in experiment.models:
+        runtime = blueprint.runtimes[model.label]
+        found = blueprint.models[model.label]
+        differing = deviations(experiment, model)
+        models.add_row(
+            model.label,
+            str(
+                found.folder.name
+                if found.source == "shipped" and found.folder
+                else found.hub_id or found.folder
+            ),
+            f"{runtime.device}, {runtime.precision}, {runtime.attention}",
+            "\n".join(f"{key}: {_plain(a)} → {_plain(b)}" for key, (a, b) in differing.items())
+            or "no",
+        )
+    console.print(models)
+    stages = Table("stage", "status", "why", title="Stages")
+    for item in planned:
+        stages.add_row(item.stage.id, Text(item.status, _STYLE[item.status]), item.reason)
+    console.print(stages)
+    counts = {status: sum(p.status == status for p in planned) for status in _STYLE}
+    console.print(
+        f"{counts['cached']} cached, {counts['to do']} to do, {counts['blocked']} blocked; work folder {work}"
+    )
+    if blueprint.obstacles:
+        console.print(Text("Before it can run here:", "bold"))
+        for problem in blueprint.obstacles:
+            console.print(Text(f"  {problem}", "red"))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
