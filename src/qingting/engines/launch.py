@@ -28,6 +28,8 @@ class JobOutcome(NamedTuple):
     """What a finished job says, and what it cost."""
 
     result: Mapping[str, Any]
+    resolved: Mapping[str, Any]
+    """The fields of the job's ``resolved`` event: settings as they were."""
     wall_s: float
     cpu_s: float
     peak_memory_bytes: int
@@ -115,10 +117,13 @@ class Launcher:
         forked = self._fork and job.runtime.device == "cpu"
         end = self._run_forked(request) if forked else self._run_fresh(request, attempt)
         failure: dict[str, Any] | None = None
+        resolved: dict[str, Any] = {}
         for event in _follow(Path(request.events), end):
             if event["event"] == "failed":
                 failure = event
             else:
+                if event["event"] == "resolved":
+                    resolved = {name: value for name, value in event.items() if name != "event"}
                 listener(event)
         ended = end.value
         if failure is not None:
@@ -127,7 +132,11 @@ class Launcher:
         if ended.status != 0 or not result.is_file():
             raise EngineError(_death(ended.status, attempt / "worker.log"))
         return JobOutcome(
-            orjson.loads(result.read_bytes()), ended.wall_s, ended.cpu_s, ended.peak_memory_bytes
+            orjson.loads(result.read_bytes()),
+            resolved,
+            ended.wall_s,
+            ended.cpu_s,
+            ended.peak_memory_bytes,
         )
 
     def close(self) -> None:

@@ -222,6 +222,7 @@ class Runner:
             Context(
                 stage=stage,
                 inputs=inputs,
+                source_digests=sources,
                 failures=self._failed_inputs(stage),
                 output=attempt / "output",
                 state=store.state(key),

@@ -11,8 +11,8 @@ from typing import Any
 from qingting.core.errors import NotFoundError, Problem, SpecificationError, did_you_mean
 from qingting.domains.packs import find_pack, locate, pack_names
 from qingting.engines.protocol import Runtime
-from qingting.models.resolve import ResolvedModel, resolve, shipped_pretraining_record
-from qingting.planning.arms import Arm, arms_of, unfair_deviations
+from qingting.models.resolve import ResolvedModel, read_config, resolve, shipped_pretraining_record
+from qingting.planning.arms import Arm, arms_of, deviations, unfair_deviations
 from qingting.planning.runtime import (
     resolve_gradient_checkpointing,
     resolve_micro_batch,
@@ -369,6 +369,16 @@ class _Builder:
 
 def _arm_record(arm: Arm) -> dict[str, Any]:
     return {"id": arm.id, "model": arm.model.label, "variant": arm.variant, "seed": arm.seed}
+
+
+def _model_record(model: ResolvedModel) -> dict[str, Any]:
+    architectures = read_config(model.folder).get("architectures") if model.folder else None
+    return {
+        "source": model.source,
+        "hub_id": model.hub_id,
+        "revision": model.revision,
+        "architecture": architectures[0] if architectures else "unknown until fetched",
+    }
 
 
 def _versions(packages: tuple[str, ...]) -> dict[str, str]:

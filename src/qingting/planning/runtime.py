@@ -44,7 +44,7 @@ def resolve_gradient_checkpointing(recipe: Recipe, runtime: Runtime) -> bool:
 
 def runtime_obstacles(place: str, recipe: Recipe, runtime: Runtime) -> list[Problem]:
     """Return what keeps a recipe from running on this machine."""
-    problems = []
+    problems: list[Problem] = []
     if runtime.device == "cuda":
         return problems
     if runtime.attention == "flash_attention_2":

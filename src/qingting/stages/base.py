@@ -77,6 +77,7 @@ class Context:
 
     stage: Stage
     inputs: Mapping[str, Artifact]
+    source_digests: Mapping[str, str]
     failures: Mapping[str, str]
     output: Path
     state: Path

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from qingting.core.errors import DataError
+from qingting.core.missing import Missing
+from qingting.metrics.choice import Choice, always_one_letter
 from qingting.stages.base import Context, Summary, write_jsonl
 
 VERSION = 1
@@ -60,7 +62,24 @@ def run(context: Context) -> Summary:
         "n_questions": len(questions),
         "n_multiple": sum(q["kind"] == "multiple" for q in questions),
         "subfields": sorted({q["subfield"] for q in questions}),
+        "baselines": _baselines(questions),
     }
+
+
+def _baselines(questions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what no knowledge scores exactly right: chance, and the best always-one-letter."""
+    chances = [
+        1 / len(q["options"]) if q["kind"] == "single" else 1 / (2 ** len(q["options"]) - 1)
+        for q in questions
+    ]
+    keys: list[Choice | Missing] = [frozenset(q["answer"]) for q in questions]
+    letters = sorted({letter for q in questions for letter in q["options"]})
+    rows = [("chance", sum(chances) / len(chances))]
+    rows += [
+        (f"always {one.letter}", one.n_right / one.n_items)
+        for one in always_one_letter(keys, letters)
+    ]
+    return [{"name": name, "metric": "knowledge-exact", "value": value} for name, value in rows]
 
 
 def _read(context: Context) -> Iterator[dict[str, Any]]:

@@ -39,7 +39,7 @@ def run(context: Context) -> Summary:
             frozen_modules=tuple(config["frozen_modules"]),
         )
         try:
-            return context.launch(config["engine"], job).result
+            outcome = context.launch(config["engine"], job)
         except OutOfMemoryError as error:
             if micro_batch == 1:
                 raise OutOfMemoryError(
@@ -53,6 +53,8 @@ def run(context: Context) -> Summary:
                 f"effective batch {recipe.effective_batch} as before",
             )
             _empty(context)
+        else:
+            return {"method": recipe.method, "resolved": outcome.resolved, **outcome.result}
 
 
 def _empty(context: Context) -> None:
