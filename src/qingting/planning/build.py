@@ -351,19 +351,18 @@ class _Builder:
             "report",
             config={
                 "experiment": self.experiment.model_dump(mode="json", exclude={"resources"}),
-                "arms": [_arm_record(arm) for arm in arms],
-                "models": {
-                    label: {
-                        "source": model.source,
-                        "hub_id": model.hub_id,
-                        "revision": model.revision,
-                    }
-                    for label, model in self.models.items()
-                },
+                "arms": [
+                    _arm_record(arm) | {"deviations": deviations(self.experiment, arm.model)}
+                    for arm in arms
+                ],
+                "models": {label: _model_record(model) for label, model in self.models.items()},
             },
             inputs=inputs,
             optional=frozenset(inputs) - {"data"},
-            versions=_versions(("numpy", "jinja2")),
+            sources={
+                label: path for label in self.models for path in self._model_source(label).values()
+            },
+            versions=_versions((*_ENGINE_PACKAGES, *_METRIC_PACKAGES, "jinja2")),
         )
 
 

@@ -95,7 +95,7 @@ def stale(
 def latest_by_stage(store: ArtifactStore) -> dict[str, Mapping[str, Any]]:
     """Return, per stage id, the ingredients of the newest artifact."""
     newest: dict[str, tuple[float, Mapping[str, Any]]] = {}
-    for key in store.keys():
+    for key in store.artifact_keys():
         folder = store.work / "artifacts" / key
         try:
             status = (folder / MANIFEST).stat()

@@ -61,7 +61,7 @@ class ArtifactStore:
         """Return the store of a work folder that may not exist yet; nothing is written."""
         return cls(work, writable=False)
 
-    def keys(self) -> list[str]:
+    def artifact_keys(self) -> list[str]:
         """Return the keys of all artifact folders, finished or not."""
         try:
             return sorted(path.name for path in (self.work / "artifacts").iterdir())

@@ -1,0 +1,214 @@
+"""Read, check, repair and divide the dialogues; choose the prompts that every arm answers.
+
+What a model was pre-trained on is never held out: a near-duplicate group that holds a dialogue
+seen in the pre-training of a small model goes to training as a whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from qingting.core.dialogue import Dialogue, Message
+from qingting.core.errors import DataError
+from qingting.data.check import CheckReport, check
+from qingting.data.leakage import PretrainingRecord, was_seen
+from qingting.data.near_duplicates import group_near_duplicates
+from qingting.data.quarantine import Quarantine
+from qingting.data.reading import read_dialogues
+from qingting.data.repair import Repair
+from qingting.data.split import split
+from qingting.stages.base import Context, Summary, write_json, write_jsonl
+
+VERSION = 1
+
+_N_PROBES = 16
+_CJK = re.compile(r"[\u3400-\u9fff]")
+
+
+def run(context: Context) -> Summary:
+    """Write ``train``, ``validation``, ``test``, ``prompts`` and ``probes`` as JSON Lines.
+
+    ``check.json`` holds what the check found, ``quarantine.jsonl`` every row that was not used.
+    """
+    config = context.config
+    paths = [path for role, path in context.stage.sources.items() if role.startswith("train")]
+    context.emit("note", message="checking the data")
+    reports = [check(path) for path in paths]
+    write_json(context.output / "check.json", [report.to_record() for report in reports])
+    dialogues, repairs, n_quarantined = _read(context, paths)
+    dialogues, n_duplicates = _without_copies(dialogues)
+    record = _pretraining(context)
+    seen = frozenset(d.id for d in dialogues if record is not None and was_seen(d, record))
+    prepared = [_prepared(d, config) for d in dialogues]
+    if config["language"] is not None:
+        prepared = [d for d in prepared if d.language == config["language"]]
+    if config["max_dialogues"] is not None:
+        prepared = sorted(prepared, key=lambda d: _place(config["seed"], d.id))
+        prepared = sorted(islice(prepared, config["max_dialogues"]), key=lambda d: d.id)
+    if not prepared:
+        raise DataError(_nothing_usable(paths, reports, config))
+    groups = group_near_duplicates(["\n".join(m.content for m in d.turns) for d in prepared])
+    divided = split(
+        prepared,
+        validation=config["validation"],
+        test=config["test"],
+        seed=config["seed"],
+        groups=groups,
+        may_be_held_out=_holdable(seen),
+    )
+    sides = {"train": divided.train, "validation": divided.validation, "test": divided.test}
+    for side, members in sides.items():
+        write_jsonl(context.output / f"{side}.jsonl", [d.to_record() for d in members])
+    prompts = choose_prompts(divided.test, n_prompts=config["n_prompts"], seed=config["seed"])
+    write_jsonl(context.output / "prompts.jsonl", prompts)
+    write_jsonl(
+        context.output / "probes.jsonl",
+        [d.to_record() for d in islice(divided.validation, _N_PROBES)],
+    )
+    found = _sum_of(reports)
+    return {
+        "data": {
+            **found,
+            "sources": [path.name for path in paths],
+            "repairs": repairs,
+            "n_quarantined": n_quarantined,
+            "n_usable": len(prepared),
+            "n_duplicates_dropped": n_duplicates,
+            "n_near_duplicate_groups": sum(n > 1 for n in Counter(groups).values()),
+            "n_seen_in_pretraining": len(seen),
+            **{f"n_{side}": len(members) for side, members in sides.items()},
+            "languages": dict(sorted(Counter(str(d.language) for d in prepared).items())),
+            "kinds": dict(sorted(Counter(d.kind or "unlabelled" for d in prepared).items())),
+            "system_prompt": config["system_prompt"],
+        },
+        "n_prompts": len(prompts),
+    }
+
+
+def _read(
+    context: Context, paths: Sequence[Path]
+) -> tuple[list[Dialogue], dict[str, int], int]:
+    """Return usable dialogues with ids that differ, repairs made, and how many were set aside."""
+    asked = frozenset(Repair(name) for name in context.config["repairs"])
+    dialogues: list[Dialogue] = []
+    repairs: Counter[str] = Counter({repair.value: 0 for repair in asked})
+    with Quarantine(context.output / "quarantine.jsonl") as quarantine:
+        for path in paths:
+            dialogues += read_dialogues(
+                path, repairs=asked, quarantine=quarantine, n_repaired=repairs
+            )
+        n_quarantined = quarantine.n_rows
+    times = Counter(d.id for d in dialogues)
+    number: Counter[str] = Counter()
+    distinct = []
+    for dialogue in dialogues:
+        if times[dialogue.id] > 1:
+            number[dialogue.id] += 1
+            dialogue = replace(dialogue, id=f"{dialogue.id}~{number[dialogue.id]}")
+        distinct.append(dialogue)
+    return distinct, dict(sorted(repairs.items())), n_quarantined
+
+
+def _without_copies(dialogues: Sequence[Dialogue]) -> tuple[list[Dialogue], int]:
+    """Drop dialogues that say the same words as an earlier one; return how many were dropped."""
+    kept: dict[tuple[tuple[str, str], ...], Dialogue] = {}
+    for dialogue in dialogues:
+        words = tuple((message.role, message.content.strip()) for message in dialogue.turns)
+        kept.setdefault(words, dialogue)
+    return list(kept.values()), len(dialogues) - len(kept)
+
+
+def _pretraining(context: Context) -> PretrainingRecord | None:
+    path = context.stage.sources.get("pretraining")
+    return PretrainingRecord.load(path) if path is not None else None
+
+
+def _holdable(seen: frozenset[str]) -> Callable[[Dialogue], bool]:
+    return lambda dialogue: dialogue.id not in seen
+
+
+def _prepared(dialogue: Dialogue, config: Any) -> Dialogue:
+    """Return a dialogue with the experiment's system prompt and a language."""
+    messages = dialogue.messages if config["keep_system_messages"] else dialogue.turns
+    prompt = config["system_prompt"]
+    if prompt is not None and (not messages or messages[0].role != "system"):
+        messages = (Message("system", prompt), *messages)
+    return replace(dialogue, messages=messages, language=dialogue.language or language_of(dialogue))
+
+
+def language_of(dialogue: Dialogue) -> str:
+    """Return ``zh`` where a fifth of the letters are Chinese characters, else ``en``."""
+    text = "".join(message.content for message in dialogue.turns)
+    n_letters = sum(character.isalpha() for character in text)
+    return "zh" if len(_CJK.findall(text)) * 5 >= n_letters else "en"
+
+
+def choose_prompts(
+    dialogues: Sequence[Dialogue], *, n_prompts: int, seed: int
+) -> list[dict[str, Any]]:
+    """Return prompts, each a conversation up to a client turn, with the counsellor's real reply.
+
+    Every dialogue gives one prompt before any gives a second; which turn is decided by a digest
+    of seed and id, so that adding a dialogue changes no other prompt.
+    """
+    order = sorted(dialogues, key=lambda d: _place(seed, d.id))
+    turns = {
+        d.id: sorted(
+            (n for n, message in enumerate(d.messages) if message.role == "assistant"),
+            key=lambda n, identity=d.id: _place(seed, f"{identity}#{n}"),  # type: ignore[misc]
+        )
+        for d in order
+    }
+    prompts: list[dict[str, Any]] = []
+    for depth in range(max((len(places) for places in turns.values()), default=0)):
+        for dialogue in order:
+            if len(prompts) == n_prompts:
+                return prompts
+            if depth < len(turns[dialogue.id]):
+                prompts.append(_prompt(dialogue, turns[dialogue.id][depth]))
+    return prompts
+
+
+def _prompt(dialogue: Dialogue, at: int) -> dict[str, Any]:
+    return {
+        "id": f"{dialogue.id}#{at}",
+        "dialogue": dialogue.id,
+        "language": dialogue.language,
+        "kind": dialogue.kind,
+        "messages": [{"role": role, "content": content} for role, content in dialogue.messages[:at]],
+        "reference": dialogue.messages[at].content,
+    }
+
+
+def _sum_of(reports: Sequence[CheckReport]) -> dict[str, Any]:
+    records = [report.to_record() for report in reports]
+    totals = {
+        name: sum(record[name] for record in records)
+        for name in ("n_dialogues", "n_strictly_valid", "n_turns", "n_unlabelled_lines")
+    }
+    defects: Counter[str] = Counter()
+    for record in records:
+        defects.update(record["defects"])
+    formats = sorted({str(record["format"]) for record in records})
+    return {**totals, "defects": dict(sorted(defects.items())), "formats": formats}
+
+
+def _nothing_usable(paths: Sequence[Path], reports: Sequence[CheckReport], config: Any) -> str:
+    found = _sum_of(reports)
+    shown = ", ".join(f"{name} {n}" for name, n in found["defects"].items() if n) or "none"
+    language = f" in language {config['language']!r}" if config["language"] else ""
+    return (
+        f"{', '.join(map(str, paths))}: no usable dialogue{language} among {found['n_dialogues']} "
+        f"(defects: {shown}); `qingting data check` shows the places, data.repairs can mend some"
+    )
+
+
+def _place(seed: int, identity: str) -> bytes:
+    return hashlib.sha256(f"{seed}|{identity}".encode()).digest()
