@@ -52,7 +52,8 @@ def prepare_trainable(
     if recipe.method == "full":
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(not _is_frozen(name, frozen))
-        wrapper, targets = None, ("all weights",)
+        wrapper: PeftModel | None = None
+        targets: tuple[str, ...] = ("all weights",)
     else:
         linear = linear_targets(model, recipe.lora, frozen)
         experts = expert_targets(model) if recipe.lora.experts else ()
@@ -129,7 +130,9 @@ def save_adapter(trainable: Trainable, folder: Path, *, base_name: str) -> None:
     config = trainable.wrapper.peft_config["default"].to_dict()
     config["base_model_name_or_path"] = base_name
     config["inference_mode"] = True
-    plain = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
+    plain = {
+        key: sorted(value) if isinstance(value, set) else value for key, value in config.items()
+    }
     (folder / "adapter_config.json").write_bytes(
         orjson.dumps(plain, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
     )
@@ -140,4 +143,6 @@ def _ends_with(name: str, suffix: str) -> bool:
 
 
 def _is_frozen(name: str, frozen: tuple[str, ...]) -> bool:
-    return any(_ends_with(name, suffix) or _ends_with(name, suffix + ".weight") for suffix in frozen)
+    return any(
+        _ends_with(name, suffix) or _ends_with(name, suffix + ".weight") for suffix in frozen
+    )

@@ -20,12 +20,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from qingting.engines.native import block_attention
 
 VARLEN = "qingting_varlen"
 """Name under which :func:`varlen_attention` stands in transformers' table."""
@@ -98,7 +101,7 @@ def varlen_attention(
     is_fused = is_fused and not any(segment.prefix for segment in segments)
     settings = _Settings(segments, scale, sliding_window, is_fused)
     if is_fused:
-        result = _FusedVarlen.apply(query, key, value, s_aux, settings)
+        result = _FusedVarlen.apply(query, key, value, s_aux, settings)  # type: ignore[no-untyped-call]
     else:
         result = _composed_varlen(query, key, value, s_aux, settings)
     return cast(Tensor, result).transpose(1, 2), None
@@ -136,10 +139,10 @@ def _mask_for(length: int, settings: _Settings, like: Tensor) -> Tensor | None:
 
 
 class _FusedVarlen(torch.autograd.Function):
-    """Segment-wise flash attention on the CPU, with sinks and windows; (batch, heads, L, size)."""
+    """Segment-wise attention on the CPU, with sinks and windows; (batch, heads, length, size)."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         query: Tensor,
         key: Tensor,
@@ -147,45 +150,91 @@ class _FusedVarlen(torch.autograd.Function):
         sinks: Tensor | None,
         settings: _Settings,
     ) -> Tensor:
-        groups = query.shape[1] // key.shape[1]
-        keys, values = _repeat(key, groups), _repeat(value, groups)
         batch, n_heads, length, size = query.shape
         # laid out as the model wants it back: (batch, length, heads, size) in memory
         output = query.new_zeros(batch, length, n_heads, size).transpose(1, 2)
-        lses = []
+        kept: list[list[Tensor]] = []
         for segment in settings.segments:
-            q, k, v, out = (_cut(x, segment) for x in (query, keys, values, output))
-            mask = _mask_for(q.shape[2], settings, q)
-            part, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-                q, k, v, 0.0, mask is None, attn_mask=mask, scale=settings.scale
-            )
-            if sinks is not None:
-                sink = sinks.to(lse.dtype)[None, :, None]
-                part = part * torch.sigmoid(lse - sink)[..., None].to(part.dtype)
-                lse = torch.logaddexp(lse, sink)
-            out.copy_(part)
-            lses.append(lse)
-        ctx.save_for_backward(query, keys, values, output, *lses)
-        ctx.settings, ctx.groups = settings, groups
+            q, k, v, out = (_cut(x, segment) for x in (query, key, value, output))
+            kept.append(_segment_forward(q, k, v, out, sinks, settings))
+        ctx.save_for_backward(query, key, value, output, *(x for part in kept for x in part))
+        ctx.settings, ctx.counts = settings, [len(part) for part in kept]
         return output
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        query, keys, values, output, *lses = ctx.saved_tensors
-        settings: _Settings = ctx.settings
-        grads = [torch.zeros_like(x) for x in (query, keys, values)]
-        for segment, lse in zip(settings.segments, lses, strict=True):
-            grad, q, k, v, out = (
-                _cut(x, segment) for x in (gradients[0], query, keys, values, output)
-            )
-            mask = _mask_for(q.shape[2], settings, q)
-            parts = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
-                grad, q, k, v, out, lse, 0.0, mask is None, attn_mask=mask, scale=settings.scale
-            )
+        query, key, value, output, *kept = ctx.saved_tensors
+        grads = [torch.zeros_like(x) for x in (query, key, value)]
+        tensors = iter(kept)
+        for segment, count in zip(ctx.settings.segments, ctx.counts, strict=True):
+            inputs = [_cut(x, segment) for x in (gradients[0], query, key, value, output)]
+            parts = _segment_backward(*inputs, list(islice(tensors, count)), ctx.settings)
             for whole, part in zip(grads, parts, strict=True):
                 _cut(whole, segment).copy_(part)
-        grad_key, grad_value = (_sum_groups(x, ctx.groups) for x in grads[1:])
-        return grads[0], grad_key, grad_value, None, None
+        return (*grads, None, None)
+
+
+def _in_blocks(query: Tensor) -> bool:
+    is_short = query.shape[2] <= block_attention.MAX_LENGTH
+    return query.dtype is torch.bfloat16 and is_short
+
+
+def _segment_forward(
+    q: Tensor, k: Tensor, v: Tensor, out: Tensor, sinks: Tensor | None, settings: _Settings
+) -> list[Tensor]:
+    """Write attention within one segment into ``out``; return what the backward pass needs."""
+    if _in_blocks(q):
+        result = block_attention.forward(q[0] * settings.scale, k[0], v[0], sinks, settings.window)
+        out[0] = result.output
+        return result.probabilities
+    groups = q.shape[1] // k.shape[1]
+    mask = _mask_for(q.shape[2], settings, q)
+    part, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        q,
+        _repeat(k, groups),
+        _repeat(v, groups),
+        0.0,
+        mask is None,
+        attn_mask=mask,
+        scale=settings.scale,
+    )
+    if sinks is not None:
+        sink = sinks.to(lse.dtype)[None, :, None]
+        part = part * torch.sigmoid(lse - sink)[..., None].to(part.dtype)
+        lse = torch.logaddexp(lse, sink)
+    out.copy_(part)
+    return [lse]
+
+
+def _segment_backward(
+    grad: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor,
+    kept: list[Tensor],
+    settings: _Settings,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of one segment with respect to query, key and value."""
+    if _in_blocks(q):
+        scale, window = settings.scale, settings.window
+        grads = block_attention.backward(grad[0], q[0] * scale, k[0], v[0], kept, window)
+        return grads.query.mul_(scale)[None], grads.key[None], grads.value[None]
+    groups = q.shape[1] // k.shape[1]
+    mask = _mask_for(q.shape[2], settings, q)
+    grad_q, grad_k, grad_v = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+        grad,
+        q,
+        _repeat(k, groups),
+        _repeat(v, groups),
+        out,
+        kept[0],
+        0.0,
+        mask is None,
+        attn_mask=mask,
+        scale=settings.scale,
+    )
+    return grad_q, _sum_groups(grad_k, groups), _sum_groups(grad_v, groups)
 
 
 def _composed_varlen(
@@ -215,9 +264,7 @@ def _composed_varlen(
     return torch.cat(parts, dim=1).view(n_heads, batch, length, size).transpose(0, 1)
 
 
-def _explicit(
-    q: Tensor, k: Tensor, v: Tensor, sinks: Tensor | None, settings: _Settings
-) -> Tensor:
+def _explicit(q: Tensor, k: Tensor, v: Tensor, sinks: Tensor | None, settings: _Settings) -> Tensor:
     """Return attention written out: for branches, and for sinks that need a gradient."""
     length = k.shape[2]
     mask = _window_mask(length, settings.window or length, torch.float32, q.device)

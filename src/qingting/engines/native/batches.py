@@ -20,7 +20,6 @@ from qingting.core.errors import DataError
 from qingting.engines.native.attention import Segment, Segments
 from qingting.models.chat import ChatTemplate
 
-
 T = TypeVar("T")
 
 
@@ -60,7 +59,13 @@ class MicroBatch(NamedTuple):
 
     def to(self, device: torch.device) -> MicroBatch:
         """Return the batch with its tensors on ``device``."""
-        return MicroBatch(*(x.to(device) if isinstance(x, Tensor) else x for x in self))
+        return self._replace(
+            input_ids=self.input_ids.to(device),
+            positions=self.positions.to(device),
+            sources=self.sources.to(device),
+            labels=self.labels.to(device),
+            owners=self.owners.to(device),
+        )
 
 
 def read_dialogues(path: Path | str) -> Iterator[Dialogue]:

@@ -169,9 +169,7 @@ class _Chooser:
         self.stops = stops
         self.seen: Tensor | None = None
         if sampling.repetition_penalty != 1.0:
-            self.seen = torch.zeros(
-                len(prompts), vocabulary, dtype=torch.bool, device=stops.device
-            )
+            self.seen = torch.zeros(len(prompts), vocabulary, dtype=torch.bool, device=stops.device)
             for row, prompt in enumerate(prompts):
                 self.seen[row, list(prompt)] = True
         if sampling.temperature > 0:

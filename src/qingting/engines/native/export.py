@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import orjson
 import torch
@@ -70,7 +70,7 @@ def _export(job: ExportJob, emit: Emit) -> dict[str, Any]:
     emit("progress", done=1, total=3, unit="check", doing="merge")
     trained, merged = _merge(model, Path(job.trained), probes)
     trained_logits, merge_error = trained
-    merged.to(dtype)
+    merged.to(dtype)  # type: ignore[arg-type]
     save_model(merged, output / "model", source=base_folder, shard_bytes=job.shard_bytes)
     rounded_weights = {name: tensor.cpu() for name, tensor in merged.state_dict().items()}
     del model, merged
@@ -79,7 +79,12 @@ def _export(job: ExportJob, emit: Emit) -> dict[str, Any]:
     reloaded = load_model(output / "model", device=device, dtype=torch.float32)
     proofs = (
         _changes_logits(base, trained_logits),
-        Proof("merge_error", merge_error, f"<= {job.max_merge_error}", merge_error <= job.max_merge_error),
+        Proof(
+            "merge_error",
+            merge_error,
+            f"<= {job.max_merge_error}",
+            merge_error <= job.max_merge_error,
+        ),
         *_rounding(job, trained_logits, probe_logits(reloaded, probes)),
         _same_weights(rounded_weights, reloaded),
         _same_template(template, output / "model", job.probes, examples),
@@ -149,8 +154,8 @@ def _merge(
         whole = load_model(trained / "model", device=model.device, dtype=torch.float32)
         return (probe_logits(whole, probes), 0.0), whole
     adapted = PeftModel.from_pretrained(model, trained / "adapter").eval()
-    before = probe_logits(adapted.get_base_model(), probes)
-    merged = adapted.merge_and_unload(safe_merge=True)
+    before = probe_logits(cast(PreTrainedModel, adapted.get_base_model()), probes)
+    merged = cast(PreTrainedModel, adapted.merge_and_unload(safe_merge=True))
     after = probe_logits(merged, probes)
     error = float((before - after).abs().max() / before.abs().max().clamp(min=1.0))
     return (before, error), merged
@@ -168,7 +173,12 @@ def _rounding(job: ExportJob, trained: Tensor, rounded: Tensor) -> tuple[Proof, 
     divergence = float((log_p.exp() * (log_p - log_q)).sum(dim=-1).mean().clamp(min=0.0))
     agreement = float((trained.argmax(dim=-1) == rounded.argmax(dim=-1)).double().mean())
     return (
-        Proof("rounding_kl", divergence, f"<= {job.max_rounding_kl}", divergence <= job.max_rounding_kl),
+        Proof(
+            "rounding_kl",
+            divergence,
+            f"<= {job.max_rounding_kl}",
+            divergence <= job.max_rounding_kl,
+        ),
         Proof(
             "rounding_agreement",
             agreement,

@@ -22,9 +22,9 @@ from qingting.models.chat import ChatTemplate
 
 
 class Prompt(NamedTuple):
-    """A conversation to continue; ``index`` is its place in the file."""
+    """A conversation to continue; ``place`` is its line in the file."""
 
-    index: int
+    place: int
     id: str
     input_ids: tuple[int, ...]
 
@@ -51,7 +51,7 @@ def generate(job: GenerateJob, emit: Emit) -> dict[str, Any]:
     responses: dict[int, dict[str, Any]] = {}
     for batch, record in zip(batches, records, strict=True):
         for prompt, response in zip(batch, record["responses"], strict=True):
-            responses[prompt.index] = response
+            responses[prompt.place] = response
     lines = (orjson.dumps(responses[i], option=orjson.OPT_APPEND_NEWLINE) for i in range(n_done))
     (Path(job.output) / "responses.jsonl").write_bytes(b"".join(lines))
     n_tokens = sum(response["n_tokens"] for response in responses.values())
@@ -89,7 +89,7 @@ def read_prompts(template: ChatTemplate, path: Path | str) -> list[Prompt]:
 
 def form_batches(prompts: Sequence[Prompt], batch_size: int) -> list[list[Prompt]]:
     """Return prompts of similar length together, the longest first, so that memory runs out early."""
-    ordered = sorted(prompts, key=lambda prompt: (-len(prompt.input_ids), prompt.index))
+    ordered = sorted(prompts, key=lambda prompt: (-len(prompt.input_ids), prompt.place))
     return [ordered[i : i + batch_size] for i in range(0, len(ordered), batch_size)]
 
 

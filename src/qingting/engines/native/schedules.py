@@ -7,7 +7,11 @@ from typing import Literal
 
 
 def learning_rate_factor(
-    step: int, n_steps: int, *, warmup_ratio: float, schedule: Literal["cosine", "linear", "constant"]
+    step: int,
+    n_steps: int,
+    *,
+    warmup_ratio: float,
+    schedule: Literal["cosine", "linear", "constant"],
 ) -> float:
     """Return the factor on the peak learning rate for the ``step``-th update, counted from 0.
 

@@ -34,6 +34,7 @@ from qingting.engines.native.batches import (
 from qingting.engines.native.journal import Journal
 from qingting.engines.native.likelihood import autocast, dialogue_losses, token_losses
 from qingting.engines.native.loading import DTYPES, Checkpoint, load_checkpoint, memory_errors
+from qingting.engines.native.lora_linear import DropoutPool, fuse
 from qingting.engines.native.resources import peak_memory_bytes
 from qingting.engines.native.samples import SamplePrompt, answer_samples, sample_prompts
 from qingting.engines.native.schedules import learning_rate_factor
@@ -115,6 +116,8 @@ class _Trainer:
         self.trainable = prepare_trainable(
             self.model, job.recipe, seed=job.seed, frozen=job.frozen_modules
         )
+        self.dropout = DropoutPool(job.recipe.lora.dropout)
+        fuse(self.model, self.dropout if job.recipe.lora.dropout else None)
         self.model.config._attn_implementation = VARLEN
         if job.gradient_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -162,7 +165,9 @@ class _Trainer:
         self.model.train()
         nats = 0.0
         for index, batch in enumerate(batches):
-            torch.manual_seed(_seed(self.job.seed, step, index))
+            seed = _seed(self.job.seed, step, index)
+            torch.manual_seed(seed)  # for dropout that the model itself may have
+            self.dropout.refill(seed)
             with autocast(self.device, self.autocast_dtype):
                 losses = token_losses(self.model, batch)
             value = float(losses.total.detach())
@@ -216,7 +221,7 @@ class _Trainer:
     @torch.no_grad()
     def _validate(self) -> float:
         """Return the validation loss in nats per target, and keep account of the best."""
-        self.model.eval()
+        self.model.eval()  # type: ignore[no-untyped-call]
         nats, n_targets = 0.0, 0
         for batch in self._batches(self.plan.validation):
             with autocast(self.device, self.autocast_dtype):
@@ -313,7 +318,7 @@ class _Trainer:
         )
 
     def _finish(self) -> dict[str, Any]:
-        job, progress, output = self.job, self.progress, Path(self.job.output)
+        progress, output = self.progress, Path(self.job.output)
         if self.recipe.early_stopping and progress.best_step != progress.step:
             assert progress.best_step is not None
             best = checkpoints.load_tensors(self._best_path(progress.best_step))
@@ -379,7 +384,9 @@ def _read_plan(job: TrainJob, checkpoint: Checkpoint) -> Plan:
         for dialogue in held_out
     ]
     if not steps or not any(example.n_targets for example in validation):
-        raise DataError(f"{job.schedule} or {job.validation} is empty: nothing to train or validate")
+        raise DataError(
+            f"{job.schedule} or {job.validation} is empty: nothing to train or validate"
+        )
     samples = sample_prompts(template, held_out, n_messages, job.recipe.n_samples)
     return Plan(steps, examples, validation, samples)
 
