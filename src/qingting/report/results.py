@@ -38,7 +38,10 @@ class Interval(Frozen):
 class Score(Frozen):
     """One metric of one arm: the mean over items with its interval, and the pooled corpus value."""
 
-    metric: str
+    metric: str = Field(
+        description="As in the metric's signature; accuracies carry how answers were read: "
+        "choice-exact-likelihood, choice-exact-text, choice-elastic-likelihood, …"
+    )
     language: Literal["zh", "en"] | None = Field(
         None, description="Which items; null where all languages count together."
     )
@@ -151,9 +154,20 @@ class Ranking(Frozen):
 class Baseline(Frozen):
     """What a choice of no knowledge scores on the questions: chance, always one letter."""
 
-    name: str
+    name: str = Field(description='"chance", "always B", or a name of its own.')
     metric: str
     value: float
+
+
+class ReferenceScore(Frozen):
+    """What the reference answers themselves score on a metric that needs no reference.
+
+    Such as length and repetition: how long a counsellor's answer is, beside a model's.
+    """
+
+    metric: str
+    language: Literal["zh", "en"] | None
+    mean: Number
 
 
 class Message(Frozen):
@@ -215,12 +229,19 @@ class ModelResult(Frozen):
     licence: str | None = None
 
 
+class Finding(Frozen):
+    """A finding in a phrase, with its figures."""
+
+    en: str
+    zh: str
+
+
 class Advice(Frozen):
     """A piece of practical advice and the findings that it follows from."""
 
     en: str
     zh: str
-    evidence: tuple[str, ...]
+    evidence: tuple[Finding, ...]
 
 
 class Outcomes(Frozen):
@@ -235,6 +256,7 @@ class Outcomes(Frozen):
     contrasts: tuple[ContrastResult, ...]
     rankings: tuple[Ranking, ...]
     baselines: tuple[Baseline, ...]
+    references: tuple[ReferenceScore, ...] = ()
     examples: tuple[Example, ...]
     advice: tuple[Advice, ...]
     versions: dict[str, str]
