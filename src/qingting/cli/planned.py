@@ -13,15 +13,20 @@ from qingting.planning.arms import deviations
 from qingting.planning.build import Blueprint
 from qingting.planning.plan import PlannedStage
 
+_PLAIN_WIDTH = 160
 _STYLE = {"cached": "green", "to do": "yellow", "blocked": "red"}
 
 
 def print_plan(blueprint: Blueprint, planned: Sequence[PlannedStage], work: Path) -> None:
     """Print models with their deviations, stages with their status, and what is in the way."""
-    console = Console(width=None, soft_wrap=False)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_PLAIN_WIDTH)
     experiment = blueprint.experiment
     console.print(Text(f"{experiment.experiment}: {experiment.question or ''}".rstrip(": ")))
-    models = Table("model", "from", "runs as", "deviates from the common recipe", title="Models")
+    models = Table(title="Models")
+    for name in ("model", "from", "runs as", "deviates from the common recipe"):
+        models.add_column(name, overflow="fold")
     for model in experiment.models:
         runtime = blueprint.runtimes[model.label]
         found = blueprint.models[model.label]
@@ -38,7 +43,10 @@ def print_plan(blueprint: Blueprint, planned: Sequence[PlannedStage], work: Path
             or "no",
         )
     console.print(models)
-    stages = Table("stage", "status", "why", title="Stages")
+    stages = Table(title="Stages")
+    stages.add_column("stage", overflow="fold")
+    stages.add_column("status", no_wrap=True)
+    stages.add_column("why", overflow="fold")
     for item in planned:
         stages.add_row(item.stage.id, Text(item.status, _STYLE[item.status]), item.reason)
     console.print(stages)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from qingting.core.errors import Problem
-from qingting.engines.hardware import detect_device, resolve_precision
+from qingting.engines.hardware import resolve_device, resolve_precision
 from qingting.engines.protocol import Runtime
 from qingting.spec.experiment import Resources
 from qingting.spec.recipe import Recipe
@@ -16,7 +16,7 @@ _CUDA_MICRO_BATCH = 8
 
 def resolve_runtime(resources: Resources, recipe: Recipe) -> Runtime:
     """Return what ``auto`` means on this machine; nothing here imports torch."""
-    device = detect_device() if resources.device == "auto" else resources.device
+    device = resolve_device() if resources.device == "auto" else resources.device
     precision = resolve_precision(device) if recipe.precision == "auto" else recipe.precision
     attention = recipe.attention
     if attention == "auto":
@@ -46,6 +46,10 @@ def runtime_obstacles(place: str, recipe: Recipe, runtime: Runtime) -> list[Prob
     """Return what keeps a recipe from running on this machine."""
     problems: list[Problem] = []
     if runtime.device == "cuda":
+        if resolve_device() != "cuda":
+            problems.append(
+                Problem("resources.device", "this asks for a CUDA GPU and this machine has none")
+            )
         return problems
     if runtime.attention == "flash_attention_2":
         problems.append(
