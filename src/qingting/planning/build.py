@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qingting.core.errors import NotFoundError, Problem, SpecificationError, did_you_mean
+from qingting.data.repair import Repair
 from qingting.domains.packs import find_pack, locate, pack_names
 from qingting.engines.protocol import Runtime
 from qingting.models.resolve import ResolvedModel, read_config, resolve, shipped_pretraining_record
@@ -83,7 +84,7 @@ class _Builder:
         self._resolve_models()
         data_sources = self._data_sources()
         knowledge_source = self._knowledge_source()
-        self._check_metrics()
+        self._check_names()
         if self.problems:
             raise SpecificationError(self.problems)
         arms = arms_of(experiment)
@@ -138,9 +139,18 @@ class _Builder:
             self.problems.append(Problem("evaluations.knowledge.source", str(error)))
             return None
 
-    def _check_metrics(self) -> None:
+    def _check_names(self) -> None:
         from qingting.metrics.text import METRICS
 
+        for name in self.experiment.data.repairs:
+            if name not in list(Repair):
+                self.problems.append(
+                    Problem(
+                        "data.repairs",
+                        f"unknown repair {name!r}.{did_you_mean(name, Repair)} "
+                        f"Known: {', '.join(Repair)}.",
+                    )
+                )
         text = self.experiment.evaluations.text
         for name in text.metrics if text else ():
             if name not in METRICS:

@@ -20,6 +20,7 @@ from qingting.core.errors import DataError
 from qingting.data.check import CheckReport, check
 from qingting.data.leakage import PretrainingRecord, was_seen
 from qingting.data.near_duplicates import group_near_duplicates
+from qingting.data.output import record_file
 from qingting.data.quarantine import Quarantine
 from qingting.data.reading import read_dialogues
 from qingting.data.repair import Repair
@@ -40,9 +41,9 @@ def run(context: Context) -> Summary:
     config = context.config
     paths = [path for role, path in context.stage.sources.items() if role.startswith("train")]
     context.emit("note", message="checking the data")
-    reports = [check(path) for path in paths]
+    reports, n_quarantined = _check(context, paths)
     write_json(context.output / "check.json", [report.to_record() for report in reports])
-    dialogues, repairs, n_quarantined = _read(context, paths)
+    dialogues = _read(paths, _repairs(config))
     dialogues, n_duplicates = _without_copies(dialogues)
     record = _pretraining(context)
     seen = frozenset(d.id for d in dialogues if record is not None and was_seen(d, record))
@@ -77,7 +78,7 @@ def run(context: Context) -> Summary:
         "data": {
             **found,
             "sources": [path.name for path in paths],
-            "repairs": repairs,
+            "repairs": _repairs_made(reports),
             "n_quarantined": n_quarantined,
             "n_usable": len(prepared),
             "n_duplicates_dropped": n_duplicates,
@@ -92,28 +93,32 @@ def run(context: Context) -> Summary:
     }
 
 
-def _read(
-    context: Context, paths: Sequence[Path]
-) -> tuple[list[Dialogue], dict[str, int], int]:
-    """Return usable dialogues with ids that differ, repairs made, and how many were set aside."""
-    asked = frozenset(Repair(name) for name in context.config["repairs"])
-    dialogues: list[Dialogue] = []
-    repairs: Counter[str] = Counter({repair.value: 0 for repair in asked})
-    with Quarantine(context.output / "quarantine.jsonl") as quarantine:
-        for path in paths:
-            dialogues += read_dialogues(
-                path, repairs=asked, quarantine=quarantine, n_repaired=repairs
-            )
-        n_quarantined = quarantine.n_rows
-    times = Counter(d.id for d in dialogues)
+def _repairs(config: Any) -> frozenset[Repair]:
+    return frozenset(Repair(name) for name in config["repairs"])
+
+
+def _check(context: Context, paths: Sequence[Path]) -> tuple[list[CheckReport], int]:
+    """Return what each source holds, and how many rows went to the quarantine file."""
+    with record_file(context.output / "quarantine.jsonl", force=True) as file:
+        quarantine = Quarantine(file)
+        reports = [
+            check(path, repairs=_repairs(context.config), on_quarantine=quarantine)
+            for path in paths
+        ]
+        return reports, quarantine.n_records
+
+
+def _read(paths: Sequence[Path], repairs: frozenset[Repair]) -> list[Dialogue]:
+    """Return the usable dialogues of all sources; an id that two sources share is numbered."""
+    dialogues = [d for path in paths for d in read_dialogues(path, repairs=repairs)]
     number: Counter[str] = Counter()
     distinct = []
     for dialogue in dialogues:
-        if times[dialogue.id] > 1:
-            number[dialogue.id] += 1
+        number[dialogue.id] += 1
+        if number[dialogue.id] > 1:
             dialogue = replace(dialogue, id=f"{dialogue.id}~{number[dialogue.id]}")
         distinct.append(dialogue)
-    return distinct, dict(sorted(repairs.items())), n_quarantined
+    return distinct
 
 
 def _without_copies(dialogues: Sequence[Dialogue]) -> tuple[list[Dialogue], int]:
@@ -182,7 +187,9 @@ def _prompt(dialogue: Dialogue, at: int) -> dict[str, Any]:
         "dialogue": dialogue.id,
         "language": dialogue.language,
         "kind": dialogue.kind,
-        "messages": [{"role": role, "content": content} for role, content in dialogue.messages[:at]],
+        "messages": [
+            {"role": role, "content": content} for role, content in dialogue.messages[:at]
+        ],
         "reference": dialogue.messages[at].content,
     }
 
@@ -198,6 +205,13 @@ def _sum_of(reports: Sequence[CheckReport]) -> dict[str, Any]:
         defects.update(record["defects"])
     formats = sorted({str(record["format"]) for record in records})
     return {**totals, "defects": dict(sorted(defects.items())), "formats": formats}
+
+
+def _repairs_made(reports: Sequence[CheckReport]) -> dict[str, int]:
+    made: Counter[str] = Counter()
+    for report in reports:
+        made.update({str(repair): n for repair, n in report.repairs.items()})
+    return dict(sorted(made.items()))
 
 
 def _nothing_usable(paths: Sequence[Path], reports: Sequence[CheckReport], config: Any) -> str:
