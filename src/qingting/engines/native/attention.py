@@ -167,8 +167,11 @@ class _FusedVarlen(torch.autograd.Function):
         grads = [torch.zeros_like(x) for x in (query, key, value)]
         tensors = iter(kept)
         for segment, count in zip(ctx.settings.segments, ctx.counts, strict=True):
-            inputs = [_cut(x, segment) for x in (gradients[0], query, key, value, output)]
-            parts = _segment_backward(*inputs, list(islice(tensors, count)), ctx.settings)
+            grad, q, k, v, out = (
+                _cut(x, segment) for x in (gradients[0], query, key, value, output)
+            )
+            lent = list(islice(tensors, count))
+            parts = _segment_backward(grad, q, k, v, out, lent, ctx.settings)
             for whole, part in zip(grads, parts, strict=True):
                 _cut(whole, segment).copy_(part)
         return (*grads, None, None)
