@@ -10,7 +10,7 @@ from typing import Any
 
 from qingting.data.copies import DigestSet, turns_digest
 from qingting.data.reading import OnQuarantine, ignore, read_records
-from qingting.data.records import Defect, judge
+from qingting.data.records import Defect, judge, place_of
 from qingting.data.repair import Repair, repair
 
 UNKNOWN_FORMAT = "unknown"
@@ -120,7 +120,7 @@ def check(
         for defect in found:
             defects[defect] += 1
             if len(places[defect]) < n_places:
-                places[defect].append(record.place)
+                places[defect].append(place_of(record, defect))
                 if defect is Defect.MALFORMED and record.problem is not None:
                     problems[record.place] = record.problem
         if not own:

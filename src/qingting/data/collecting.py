@@ -25,7 +25,7 @@ from qingting.data.turns import find_key
 
 _TOO_LONG = f"one dialogue of more than {MAX_RECORD_BYTES >> 20} MiB"
 STRAY_TURN: Final = "one turn where a dialogue belongs"
-_REPLACEMENT_MARKS = (REPLACEMENT.encode(), b"\\ufffd", b"\\uFFFD")
+_REPLACEMENT_BYTES = REPLACEMENT.encode()
 _MOST_UNDECIDED = 1000
 
 
@@ -47,12 +47,15 @@ def build_record(
         language=reading.language,
         kind=reading.kind,
         other_keys=reading.other_keys,
+        lines=reading.lines,
     )
 
 
 def shows_damage(raw: bytes) -> bool:
     """Return whether a text holds U+FFFD, plain or as a JSON escape."""
-    return any(mark in raw for mark in _REPLACEMENT_MARKS)
+    if _REPLACEMENT_BYTES in raw:
+        return True
+    return b"\\u" in raw and (b"\\ufffd" in raw or b"\\uFFFD" in raw)
 
 
 class RowCollector:

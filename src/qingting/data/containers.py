@@ -236,6 +236,7 @@ class FileReader:
                 turns=transcript.turns,
                 system=transcript.system,
                 unlabelled=transcript.unlabelled,
+                lines=transcript.lines,
             )
         except MalformedRecordError as error:
             reading = Reading(name, problem=str(error))

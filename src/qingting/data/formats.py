@@ -69,6 +69,7 @@ class Reading(NamedTuple):
     language: str | None = None
     kind: str | None = None
     other_keys: frozenset[str] = frozenset()
+    lines: tuple[int, ...] = ()
 
 
 class TurnRow(NamedTuple):
@@ -143,6 +144,7 @@ def _reading(name: str | None, read: Any, **fields: Any) -> Reading:
         turns=transcript.turns,
         system=transcript.system,
         unlabelled=transcript.unlabelled,
+        lines=transcript.lines,
         **fields,
     )
 

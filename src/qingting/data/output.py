@@ -60,12 +60,11 @@ def refuse_to_overwrite(path: Path, *, force: bool) -> None:
 
 
 @contextmanager
-def record_file(path: Path, *, force: bool) -> Iterator[RecordFile]:
+def record_file(path: Path, *, force: bool, is_private: bool = False) -> Iterator[RecordFile]:
     """Give a writer of records that appear under ``path`` when the block ends without an error.
 
     The name decides the form: ``.json`` is one array with a record on each line, anything else is
-    JSON Lines; either ending in ``.gz`` is compressed. Only the owner may read the file, for it
-    may hold participants' words.
+    JSON Lines; either ending in ``.gz`` is compressed. Only the owner may read a private file.
 
     Raises:
         DataError: the path may not be written; see ``refuse_to_overwrite``.
@@ -81,12 +80,20 @@ def record_file(path: Path, *, force: bool) -> Iterator[RecordFile]:
                 yield from _writing(file, path.name)
                 file.flush()
                 os.fsync(file.fileno())
+                if not is_private:  # mkstemp gave the owner alone access
+                    os.fchmod(file.fileno(), 0o666 & ~_umask())
             os.replace(temporary, path)
             sync_folder(path.parent)
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)  # there is no way to ask without setting
+    os.umask(mask)
+    return mask
 
 
 def _writing(file: IO[bytes], name: str) -> Iterator[RecordFile]:

@@ -41,10 +41,11 @@ class RawTurn(NamedTuple):
 
 
 class UnlabelledLine(NamedTuple):
-    """A line of text without a speaker, and how many turns stand before it."""
+    """A line of text without a speaker, how many turns stand before it, and its number, from 1."""
 
     n_turns_before: int
     text: str
+    line: int
 
 
 Unit = Literal["line", "record"]
@@ -59,6 +60,7 @@ class RawDialogue:
     reading (bytes, text, or a JSON value); it may hold a participant's words and belongs in a
     quarantine file, nowhere else. ``is_damaged`` says that characters were lost to a wrong or
     broken encoding. ``other_keys`` are keys of the record that say nothing about the turns.
+    ``lines`` are the lines, from 1, on which the turns stand; empty for what is not text.
     """
 
     origin: Origin
@@ -74,6 +76,7 @@ class RawDialogue:
     language: str | None = None
     kind: str | None = None
     other_keys: frozenset[str] = frozenset()
+    lines: tuple[int, ...] = ()
 
     @property
     def place(self) -> str:
@@ -150,3 +153,40 @@ def _judge_turns(record: RawDialogue) -> frozenset[Defect]:
         Defect.BAD_ENCODING,
     )
     return frozenset(name for name, flag in zip(names, flags, strict=True) if flag)
+
+
+def place_of(record: RawDialogue, defect: Defect) -> str:
+    """Return where a person should look for a defect: the line or the turn, if it has one."""
+    if defect is Defect.UNLABELLED_LINE and record.unlabelled:
+        return _line_or_turn(record, record.unlabelled[0].line, "line")
+    index = _turn_with(record, defect)
+    if index is None:
+        return record.place
+    if index < len(record.lines):
+        return _line_or_turn(record, record.lines[index], "line")
+    return _line_or_turn(record, index + 1, "turn")
+
+
+def _line_or_turn(record: RawDialogue, number: int, unit: str) -> str:
+    is_text_file = unit == "line" and record.unit == "line" and isinstance(record.raw, str)
+    if is_text_file:
+        return f"{record.origin.file}:{record.origin.line + number - 1}"
+    return f"{record.place} {unit} {number}"
+
+
+def _turn_with(record: RawDialogue, defect: Defect) -> int | None:
+    """Return the index of the first turn that shows a defect, ``None`` where none does alone."""
+    turns = record.turns
+    for index, (role, content, name) in enumerate(turns):
+        if (
+            (defect is Defect.UNKNOWN_ROLE and role is None)
+            or (defect is Defect.EMPTY_TURN and not content.strip())
+            or (
+                defect is Defect.ALTERNATION_BREAK
+                and index > 0
+                and (role, name) == (turns[index - 1].role, turns[index - 1].name)
+            )
+            or (defect is Defect.ENDS_ON_CLIENT and index == len(turns) - 1)
+        ):
+            return index
+    return None

@@ -62,7 +62,7 @@ def repair(record: RawDialogue, repairs: Collection[Repair]) -> Repaired:
 def _with_stage_directions(record: RawDialogue) -> list[RawTurn]:
     turns = list(record.turns)
     before_first: list[str] = []
-    for n_turns_before, text in record.unlabelled:
+    for n_turns_before, text, _ in record.unlabelled:
         direction = _in_brackets(text)
         if n_turns_before == 0:
             before_first.append(direction)

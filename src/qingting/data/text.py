@@ -16,11 +16,15 @@ class MalformedRecordError(Exception):
 
 
 class Transcript(NamedTuple):
-    """What a text says: a system text, the turns, and the lines without a speaker."""
+    """What a text says: a system text, the turns, and the lines without a speaker.
+
+    ``lines`` are the lines, from 1, on which the turns stand.
+    """
 
     system: str | None
     turns: tuple[RawTurn, ...]
     unlabelled: tuple[UnlabelledLine, ...] = ()
+    lines: tuple[int, ...] = ()
 
 
 def join_system(before: str | None, text: str, *, n_turns: int) -> str | None:
@@ -53,12 +57,13 @@ def read_lines(lines: Iterable[str]) -> Transcript:
     system: str | None = None
     turns: list[RawTurn] = []
     unlabelled: list[UnlabelledLine] = []
-    for line in lines:
+    numbers: list[int] = []
+    for number, line in enumerate(lines, start=1):
         match = SPEAKER_LABEL.match(line)
         if match is None:
             text = line.strip("\ufeff \t\r\n")
             if text and not text.isspace():
-                unlabelled.append(UnlabelledLine(len(turns), text.strip()))
+                unlabelled.append(UnlabelledLine(len(turns), text.strip(), number))
             continue
         role = role_of(match[1])
         words = line[match.end() :].strip()
@@ -66,7 +71,8 @@ def read_lines(lines: Iterable[str]) -> Transcript:
             system = join_system(system, words, n_turns=len(turns))
         else:
             turns.append(RawTurn(role, words))
-    return Transcript(system, tuple(turns), tuple(unlabelled))
+            numbers.append(number)
+    return Transcript(system, tuple(turns), tuple(unlabelled), tuple(numbers))
 
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
@@ -107,15 +113,20 @@ def read_tagged(text: str) -> Transcript:
     turns: list[RawTurn] = []
     unlabelled: list[UnlabelledLine] = []
 
-    def note_lines(words: str) -> None:
-        for line in split_lines(words):
-            if stripped := line.strip("\ufeff \t\r\n"):
-                unlabelled.append(UnlabelledLine(len(turns), stripped))
+    numbers: list[int] = []
+    number = 1  # of the line on which the segment begins
 
-    end = 0
+    def note_lines(words: str) -> None:
+        for offset, line in enumerate(split_lines(words)):
+            if stripped := line.strip("\ufeff \t\r\n"):
+                unlabelled.append(UnlabelledLine(len(turns), stripped, number + offset))
+
+    end = start = 0
     for segment in _SEGMENT.finditer(text):
         note_lines(text[end : segment.start()])
         end = segment.end()
+        number += text.count("\n", start, segment.start())
+        start = segment.start()
         speaker = _SEGMENT_SPEAKER.match(segment[1])
         if speaker is None:
             note_lines(segment[1])
@@ -126,8 +137,10 @@ def read_tagged(text: str) -> Transcript:
             system = join_system(system, words, n_turns=len(turns))
         else:
             turns.append(RawTurn(role, words, "" if role else speaker[1]))
+            numbers.append(number)
+    number += text.count("\n", start, end)
     note_lines(text[end:])
-    return Transcript(system, tuple(turns), tuple(unlabelled))
+    return Transcript(system, tuple(turns), tuple(unlabelled), tuple(numbers))
 
 
 _SYSTEM_START = re.compile(r"<s>\s*(?:system|系统)\s*[:：]", re.IGNORECASE)
