@@ -90,6 +90,8 @@ def varlen_attention(
     """
     if attention_mask is not None:
         raise ValueError("varlen attention takes segments, no mask")
+    # under autocast, rotation by fp32 angles leaves queries and keys wider than values
+    query, key = query.to(value.dtype), key.to(value.dtype)
     if decode_mask is not None:
         scale = scaling if scaling is not None else query.shape[-1] ** -0.5
         return _one_token(query, key, value, s_aux, decode_mask, scale, sliding_window), None

@@ -105,7 +105,7 @@ class _LoraLinear(torch.autograd.Function):
         low = kept @ a_cast.t()
         output = nn.functional.linear(rows, weight, bias).addmm_(low, b_cast.t())
         ctx.save_for_backward(kept, low, mask, weight, a_cast, b_cast)
-        ctx.scale = scale
+        ctx.scale, ctx.adapter_dtype = scale, a.dtype
         return output.view(*x.shape[:-1], -1)
 
     @staticmethod
@@ -113,8 +113,8 @@ class _LoraLinear(torch.autograd.Function):
         kept, low, mask, weight, a_cast, b_cast = ctx.saved_tensors
         grad = gradients[0].reshape(-1, weight.shape[0])
         grad_low = grad @ b_cast
-        grad_a = (grad_low.t() @ kept).float()
-        grad_b = (grad.t() @ low).float().mul_(ctx.scale)
+        grad_a = (grad_low.t() @ kept).to(ctx.adapter_dtype)
+        grad_b = (grad.t() @ low).to(ctx.adapter_dtype).mul_(ctx.scale)
         grad_x = None
         if ctx.needs_input_grad[0]:
             grad_x = grad @ weight
