@@ -5,10 +5,13 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from qingting.core.errors import QingtingError
 
 if TYPE_CHECKING:
     from qingting.execution.runner import RunResult
@@ -78,6 +81,8 @@ def _print_run(result: RunResult, published: dict[str, Path], *, as_json: bool) 
         )
         return
     for failure in failures:
+        if failure.error is not None and not isinstance(failure.error, QingtingError):
+            traceback.print_exception(failure.error)
         print(f"qingting: {failure.stage} failed: {failure.reason}", file=sys.stderr)
     for name, path in published.items():
         typer.echo(f"{name}: {path}")

@@ -68,8 +68,8 @@ class Board:
             row.began = time.monotonic()
             row.tokens_per_s = None
         elif event.name == "progress":
-            row.done = float(event.fields.get("done", 0.0))
-            row.total = float(event.fields.get("total", 0.0))
+            row.done = float(event.fields.get("done") or 0.0)
+            row.total = float(event.fields.get("total") or 0.0)
             row.loss = event.fields.get("loss", row.loss)
             row.tokens_per_s = event.fields.get("tokens_per_s", row.tokens_per_s)
         elif event.name in ("stage_finished", "stage_cached"):
@@ -139,7 +139,7 @@ def progress_listener(blueprint: Blueprint, work: Path) -> Iterator[Listener]:
 
 def _line(event: Event, board: Board, last_line: dict[str, float]) -> str:
     """Return the plain line for an event, or nothing; progress speaks every few seconds."""
-    if event.name in ("resolved", "logged", "sample"):
+    if event.name in ("resolved", "logged", "sample", "stage_skipped"):
         return ""
     if event.name == "progress":
         now = time.monotonic()
@@ -158,7 +158,9 @@ def _words(event: Event) -> str:
         case "run_finished":
             return (
                 f"finished: {fields['n_run']} stages run, {fields['n_cached']} cached, "
-                f"{fields['n_failed']} failed"
+                f"{fields['n_failed']} failed, {fields['n_skipped']} skipped because of them"
+                if fields["n_failed"]
+                else f"finished: {fields['n_run']} stages run, {fields['n_cached']} cached"
             )
         case "stage_cached":
             return f"{event.stage}: cached"
@@ -168,10 +170,9 @@ def _words(event: Event) -> str:
             return f"{event.stage}: done in {fields['wall_s']:.1f} s"
         case "stage_failed":
             return f"{event.stage}: FAILED: {fields['reason']}"
-        case "stage_skipped":
-            return f"{event.stage}: skipped, because {fields['cause']} failed"
         case "progress":
-            parts = [f"{fields.get('done')}/{fields.get('total')} {fields.get('unit', '')}".strip()]
+            total = f"/{fields['total']}" if fields.get("total") else ""
+            parts = [f"{fields.get('done')}{total} {fields.get('unit', '')}".strip()]
             if isinstance(fields.get("loss"), float):
                 parts.append(f"loss {fields['loss']:.3f}")
             if isinstance(fields.get("tokens_per_s"), float):

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from qingting import __version__
 from qingting.core.errors import QingtingError
@@ -28,8 +28,7 @@ from qingting.stages.base import Context, Stage, function_of
 from qingting.store.artifacts import Artifact, ArtifactStore
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """Why a stage has no artifact. ``cause`` is the stage that failed first."""
 
     stage: str
@@ -83,6 +82,7 @@ class Runner:
         self._say("run_started", n_stages=len(waiting))
         try:
             while waiting or running:
+                self._give_up_if_pointless(waiting)
                 self._start_ready(waiting, running)
                 if not running:
                     continue
@@ -96,6 +96,7 @@ class Runner:
             self._store.digests.save()
         self._say(
             "run_finished",
+            n_skipped=len(self._result.failures) - len(self._result.first_failures),
             n_run=self._result.n_run,
             n_cached=self._result.n_cached,
             n_failed=len(self._result.first_failures),
@@ -103,6 +104,24 @@ class Runner:
         return self._result
 
     # -- choosing -------------------------------------------------------------------------------
+
+    def _give_up_if_pointless(self, waiting: dict[str, Stage]) -> None:
+        """Start nothing more once the last stage, which all others serve, can no longer run."""
+        last = self._blueprint.stages[-1]
+        causes = [
+            self._result.failures[identity]
+            for role, identity in last.inputs.items()
+            if identity in self._result.failures and role not in last.optional
+        ]
+        if not causes:
+            return
+        for stage in waiting.values():
+            self._skip(stage, causes[0])
+        waiting.clear()
+
+    def _skip(self, stage: Stage, cause: Failure) -> None:
+        self._result.failures[stage.id] = cause._replace(stage=stage.id)
+        self._say("stage_skipped", stage, cause=cause.cause)
 
     def _start_ready(
         self, waiting: dict[str, Stage], running: dict[Future[Artifact], Stage]
@@ -136,19 +155,11 @@ class Runner:
         failures = self._result.failures
         for role, identity in stage.inputs.items():
             if identity in failures and role not in stage.optional:
-                cause = failures[identity]
-                failures[stage.id] = Failure(stage.id, cause.reason, cause.cause, cause.error)
-                self._say("stage_skipped", stage, cause=cause.cause)
+                self._skip(stage, failures[identity])
                 return True
-        if (
-            stage.optional
-            and stage.inputs
-            and not self._inputs(stage)
-            and len(stage.optional) == len(stage.inputs)
-        ):
+        if len(stage.optional) == len(stage.inputs) > 0 and not self._inputs(stage):
             first = failures[next(iter(stage.inputs.values()))]
-            failures[stage.id] = Failure(stage.id, "everything it gathers failed", first.cause)
-            self._say("stage_skipped", stage, cause=first.cause)
+            self._skip(stage, first._replace(reason="everything it gathers failed"))
             return True
         try:
             key = self._key(stage)

@@ -64,7 +64,7 @@ def run(context: Context) -> Summary:
         groups=groups,
         may_be_held_out=_holdable(seen),
     )
-    sides = {"train": divided.train, "validation": divided.validation, "test": divided.test}
+    sides = {"train": divided.training, "validation": divided.validation, "test": divided.test}
     for side, members in sides.items():
         write_jsonl(context.output / f"{side}.jsonl", [d.to_record() for d in members])
     prompts = choose_prompts(divided.test, n_prompts=config["n_prompts"], seed=config["seed"])

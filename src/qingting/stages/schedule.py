@@ -31,6 +31,8 @@ def run(context: Context) -> Summary:
     config = context.config
     data = context.inputs["data"]
     models = sorted(role for role in context.inputs if role != "data")
+    if not models:
+        raise DataError(f"no tokenizer could be used: {'; '.join(context.failures.values())}")
     ends = [
         {
             record["id"]: record["message_ends"]
