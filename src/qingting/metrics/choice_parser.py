@@ -19,12 +19,12 @@ Choice = frozenset[str]
 _THOUGHT = re.compile(r"\A.*</think(?:ing)?>", re.S | re.I)
 _OPEN_THOUGHT = re.compile(r"<think(?:ing)?>", re.I)
 _MARKUP = re.compile(
-    r"\*\*|__|[`$]|^\s*#+\s*|\\(?:text|mathrm|mathbf|textbf|boxed)(?=\{)|[{}]", re.M
+    r"\*\*|__|[`$]|^ {0,3}#+ ?|\\(?:text|mathrm|mathbf|textbf|boxed)(?=\{)|[{}]", re.M
 )
 _BOXED = re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 
 _MENTION = r"⟦(?P<list>[A-Z|]+)⟧"
-_OPTION = r"\s*(?:选项|(?i:options?|choices?))?\s*"
+_OPTION = r"\s{0,3}(?:选项|(?i:options?|choices?))?\s{0,3}"
 _STATED = re.compile(
     # 答案是B, 正确选项为B, 答案：B, 答案 B
     r"(?:(?:答案|正解)[】\])]?(?:应该|应当|应|就|可能)?\s*(?:(?:是|为|选|:|=)\s*)*"
@@ -41,7 +41,7 @@ _JUDGED = re.compile(
     r"(?:正确(?![吗率与])|对的|符合题意|最合适|最恰当|正解)|\s*(?:选?项)?\s*[都均]选"
     r"|(?i:\s+(?:is|are)\s+(?:the\s+)?(?:most\s+)?(?:correct|right|best|appropriate)\b))"
 )
-_LAST_LINE = re.compile(rf"(?:\A|\n)\s*{_OPTION}{_MENTION}[\s.。!]*\Z")
+_LAST_LINE = re.compile(rf"(?:\A|\n)[ \t]*{_OPTION}{_MENTION}[\s.。!]*\Z")
 _FINAL = re.compile(
     r"(?:最终|最后|综上|因此|所以|故|由此|总之|\b(?i:final|finally|therefore|thus|hence|so|overall|in conclusion)\b)"
     r"[^\n。.!?;⟦]{0,25}\Z"
@@ -55,7 +55,7 @@ _HEAD = re.compile(
     # B. 焦虑 / (B) 焦虑 / B焦虑; but A型人格, B超, A项错误 do not choose.
     rf"{_OPTION}{_MENTION}(?:\s*[.、:)\],。;]|\s|\Z|(?=[\u4e00-\u9fff])(?![型超类级组期项选是不错正有在的和与]))"
 )
-_OPTION_MARK = re.compile(r"⟦(?P<list>[A-Z])⟧\s*(?:[.、:)]|\s+\S)|(?:^|\n)\s*⟦[A-Z]⟧")
+_OPTION_MARK = re.compile(r"⟦(?P<list>[A-Z])⟧\s*(?:[.、:)]|\s+\S)|(?:^|\n)[ \t]*⟦[A-Z]⟧")
 _LINE = re.compile(r"⟦(?P<list>[A-Z])⟧\s*[.、:)]?\s*\S*")
 # An explanation heading after the first option tells "B. 焦虑  解析：…" from a list of options.
 _EXPLAINS = re.compile(
@@ -127,13 +127,16 @@ def parse_choice(
 def parse_key(key: str, letters: Sequence[str], *, multiple: bool) -> Choice | Missing:
     """Return the right options of an exam key, or why the item cannot be scored.
 
-    Keys are data to be checked, not text to be understood: anything but letters of the options,
-    each once, is reported (``C,``, ``E`` of four options), and so are two letters for a question
-    with a single answer. Spaces around the key are allowed, and case is not significant.
+    Keys are data to be checked, not text to be understood. Right are letters of the options, each
+    once, together or (for several answers) with a comma or ``、`` between them; case and spaces
+    around do not matter. Anything else is reported: ``C,``, ``E`` of four options, two letters
+    for a question with a single answer.
     """
     plain = key.strip().upper()
     if not plain:
         return Missing("the key is empty")
+    if multiple and re.fullmatch(r"[A-Z](?:\s*[,，、]\s*[A-Z])+", plain):
+        plain = re.sub(r"[\s,，、]", "", plain)
     if any(one not in letters for one in plain):
         return Missing(f"the key {key!r} holds more than the letters {''.join(letters)}")
     if len(set(plain)) != len(plain):
@@ -146,9 +149,9 @@ def parse_key(key: str, letters: Sequence[str], *, multiple: bool) -> Choice | M
 def _stated(marked: str) -> Choice | Missing | None:
     """Return what conclusions say, else what statements say, else ``None``."""
     stated = [
-        match for match in _STATED.finditer(marked) if not _NEGATION.search(marked[: match.start()])
+        match for match in _STATED.finditer(marked) if not _NEGATION.search(_before(marked, match))
     ]
-    final = [match for match in stated if _FINAL.search(marked[: match.start()])]
+    final = [match for match in stated if _FINAL.search(_before(marked, match))]
     last = _LAST_LINE.search(marked)
     if last and "\n" in marked:
         final.append(last)
@@ -174,6 +177,11 @@ def _head(marked: str) -> Choice | None:
     return None if _FAULTED.match(rest) else frozenset(match["list"])
 
 
+def _before(marked: str, match: re.Match[str]) -> str:
+    """Return what stands just before a match; enough for a cue, and bounded in long replies."""
+    return marked[max(0, match.start() - 60) : match.start()]
+
+
 def _lines(marked: str, n_letters: int) -> Choice | Missing | None:
     """Return the options of a reply whose every line is an option and nothing else."""
     lines = [line.strip() for line in marked.splitlines() if line.strip()]
@@ -188,8 +196,8 @@ def _named(marked: str) -> Choice | Missing | None:
     """Return the only option that the reply names as one and does not reject."""
     found = []
     for match in _NAMED.finditer(marked):
-        rejected = _FAULTED.match(marked, match.end()) or _NEGATION.search(marked[: match.start()])
-        if rejected or marked[: match.start()].endswith("不"):
+        rejected = _FAULTED.match(marked, match.end()) or _NEGATION.search(_before(marked, match))
+        if rejected:
             return Missing("says what the answer is not, without naming it")
         found.append(frozenset(match["a"] or match["b"] or match["c"]))
     if len(set(found)) > 1:
@@ -224,7 +232,9 @@ def _bare(text: str, letters: tuple[str, ...]) -> Choice | None:
     match = _mentions(letters).bare.fullmatch(text.strip())
     if not match:
         return None
-    return frozenset(re.sub(r"(?i)and", "", match["list"]).upper()) & frozenset(letters)
+    found = re.sub(r"(?i)and", "", match["list"]).upper()
+    # "AAAAAA" is a model that broke down, not one that chose.
+    return None if re.search(r"([A-Z])\1", found) else frozenset(found) & frozenset(letters)
 
 
 def _mark(text: str, letters: tuple[str, ...]) -> str:
@@ -248,7 +258,7 @@ class _Mentions:
             raise ValueError(f"letters must be single capitals A–Z, got {letters!r}")
         upper = "".join(letters)
         either, lower = upper + upper.lower(), upper.lower()
-        opening, closing = r"[(\[\"'“‘「『【]*", r"[)\]\"'”’」』】]*"
+        opening, closing = r"[(\[\"'“‘「『【]{0,3}", r"[)\]\"'”’」』】]{0,3}"
         # No part of a word or of B12, and no article: "A person", unless a verb follows.
         no_article = r"(?!(?<=\bA)\s+(?!(?:is|are|was|and|or|because|would|since)\b)[a-z])"
         one = rf"(?<![A-Za-z0-9]){opening}[{upper}]+(?![A-Za-z0-9]){no_article}{closing}"

@@ -35,7 +35,7 @@ def benjamini_hochberg(p_values: Sequence[float] | FloatArray) -> FloatArray:
     """
     p, order = _sorted(p_values)
     n_tests = len(p)
-    scaled = p * n_tests / np.arange(1, n_tests + 1)
+    scaled = p * (n_tests / np.arange(1, n_tests + 1))
     return _unsorted(np.minimum.accumulate(scaled[::-1])[::-1], order)
 
 

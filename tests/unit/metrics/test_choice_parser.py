@@ -1,4 +1,8 @@
+import time
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qingting.core.missing import Missing
 from qingting.metrics.choice_parser import parse_choice, parse_key
@@ -127,6 +131,7 @@ UNSETTLED = [
     ("答案是E", ""),
     ("<think>先看A，再看B", "reasoning"),
     ("以上都不对", "no option"),
+    ("AAAAAAAAAAAA", ""),
 ]
 
 
@@ -164,7 +169,14 @@ def test_letters_must_be_capitals():
 
 @pytest.mark.parametrize(
     ("key", "multiple", "expected"),
-    [("C", False, "C"), (" c ", False, "C"), ("ABD", True, "ABD"), ("A", True, "A")],
+    [
+        ("C", False, "C"),
+        (" c ", False, "C"),
+        ("ABD", True, "ABD"),
+        ("A", True, "A"),
+        ("A,C", True, "AC"),
+        ("A、B, D", True, "ABD"),
+    ],
 )
 def test_a_proper_key_is_read(key, multiple, expected):
     assert parse_key(key, "ABCD", multiple=multiple) == frozenset(expected)
@@ -178,10 +190,33 @@ def test_a_proper_key_is_read(key, multiple, expected):
         ("AC", False, "2 letters"),
         ("E", False, "more than"),
         ("AA", True, "repeats"),
-        ("A,C", True, "more than"),
+        ("A,C", False, "more than"),
+        ("A,C,", True, "more than"),
+        ("D、华生", False, "more than"),
     ],
 )
 def test_an_improper_key_is_reported_and_not_guessed(key, multiple, word):
     parsed = parse_key(key, "ABCD", multiple=multiple)
     assert isinstance(parsed, Missing)
     assert word in parsed.reason
+
+
+PIECES = [
+    "A", "B", "D", "答案", "是", "选", "不", "因此", ",", "。", "\n", "(", ")", "the answer", " is ",
+    " or ", "和", "错误", "正确", ":", "、", "**", "<think>", "</think>", "\\boxed{", "}", "选项",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
+def test_whatever_is_written_yields_options_or_a_reason(reply):
+    parsed = parse_choice(reply, "ABCD")
+    assert isinstance(parsed, Missing) or (parsed and parsed <= frozenset("ABCD"))
+
+
+@pytest.mark.parametrize(
+    "piece", ["(", "\n", " ", "A,", "A or ", "因为焦虑,所以选择A。", "⟦A⟧", "{"]
+)
+def test_endless_repetition_is_read_in_time(piece):
+    started = time.perf_counter()
+    parse_choice(piece * (20_000 // len(piece)), "ABCD")
+    assert time.perf_counter() - started < 2
