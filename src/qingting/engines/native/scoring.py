@@ -7,6 +7,7 @@ computed once.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -168,9 +169,13 @@ def _key(question_id: str, option: str) -> str:
     return f"{question_id}\0{option}"
 
 
-def _require(items: Sequence[Any], path: str) -> None:
+def _require(items: Sequence[Example] | Sequence[Question], path: str) -> None:
+    """Refuse an empty file, and ids that would hide one another."""
     if not items:
         raise DataError(f"{path} is empty: nothing to score")
+    name, count = Counter(item.id for item in items).most_common(1)[0]
+    if count > 1:
+        raise DataError(f"{path} holds the id {name!r} more than once")
 
 
 def _write(path: Path, records: Sequence[dict[str, Any]]) -> None:

@@ -228,7 +228,7 @@ def test_a_gradient_that_overflows_is_an_error(make_job: MakeJob) -> None:
     trainer = _Trainer(job, Events())
     first = next(iter(trainer.trainable.parameters.values()))
     first.register_hook(lambda grad: grad * float("inf"))
-    with pytest.raises(NonFiniteLossError, match="gradient .* step 1"):
+    with pytest.raises(NonFiniteLossError, match=r"gradient .* step 1"):
         trainer.run()
 
 
@@ -248,9 +248,9 @@ def test_running_out_of_memory_clears_the_state_for_a_smaller_micro_batch(
 
 def test_every_way_of_running_out_of_memory_is_recognised() -> None:
     for error in (MemoryError(), torch.OutOfMemoryError("CUDA out of memory")):
-        with pytest.raises(OutOfMemoryError, match="out of memory while thinking"):
-            with memory_errors("thinking"):
-                raise error
+        expected = pytest.raises(OutOfMemoryError, match="out of memory while thinking")
+        with expected, memory_errors("thinking"):
+            raise error
     with pytest.raises(RuntimeError, match="else"), memory_errors("thinking"):
         raise RuntimeError("something else")
 
