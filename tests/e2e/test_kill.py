@@ -5,7 +5,8 @@ import random
 import time
 
 import pytest
-from conftest import Run, outcomes
+
+from e2e.running import Run, outcomes
 
 WHOM = ("runner", "workers", "both")
 
@@ -45,7 +46,9 @@ def survive(spec, work, reference, *, n_kills, seed):
     for _ in range(n_kills):
         n_killed += kill_once(spec, work, rng)
         if (work / "results.json").exists() and not any((work / "state").iterdir()):
-            for path in sorted((work / "artifacts").iterdir(), key=lambda p: p.name)[: rng.randint(1, 9)]:
+            for path in sorted((work / "artifacts").iterdir(), key=lambda p: p.name)[
+                : rng.randint(1, 9)
+            ]:
                 (path / "manifest.json").unlink(missing_ok=True)  # so that there is work again
     kept = finished_keys(work)
     status, out, err = Run(spec, work, "--json").finish()

@@ -7,8 +7,8 @@ import signal
 import time
 
 import pytest
-from conftest import SMALL, Run, outcomes
 
+from e2e.running import SMALL, Run, outcomes
 from qingting.report.results import Results
 
 
@@ -125,7 +125,7 @@ def test_a_failing_arm_does_not_stop_the_others(small_spec, tmp_path):
         ),
         encoding="utf-8",
     )
-    status, out, err = Run(spec, tmp_path / "work", "--json").finish()
+    status, out, _ = Run(spec, tmp_path / "work", "--json").finish()
     assert status == 1
     said = json.loads(out)
     assert any("step 1" in failure["reason"] for failure in said["failures"]), said

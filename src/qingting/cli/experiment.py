@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qingting.core.errors import QingtingError
+from qingting.core.errors import NotFoundError, QingtingError, SpecificationError
 
 if TYPE_CHECKING:
     from qingting.execution.runner import RunResult
@@ -34,7 +34,6 @@ def run(
 ) -> None:
     """Run an experiment to its report; finished stages are never repeated."""
     from qingting.cli.progress import progress_listener
-    from qingting.core.errors import SpecificationError
     from qingting.engines.launch import Launcher
     from qingting.execution.executor import LocalExecutor, n_slots
     from qingting.execution.publish import publish
@@ -143,11 +142,12 @@ def init(
     from importlib.resources import files
 
     from qingting.core.errors import StoreError
-    from qingting.store.atomic import write_bytes
+    from qingting.store.atomic import storage_errors, write_bytes
 
     if path.exists() and not force:
         raise StoreError(f"{path}: exists already; choose another name, or overwrite with --force")
-    write_bytes(path, (files("qingting.spec") / "scaffold.yaml").read_bytes())
+    with storage_errors(path):
+        write_bytes(path, (files("qingting.spec") / "scaffold.yaml").read_bytes())
     typer.echo(f"wrote {path}")
     typer.echo(f"next: qingting plan {shlex.quote(str(path))}", err=True)
 
@@ -156,7 +156,6 @@ def schema(
     of: Annotated[str, typer.Argument(help="experiment or results.")] = "experiment",
 ) -> None:
     """Print a JSON schema: of the experiment file, for editors, or of results.json."""
-    from qingting.core.errors import SpecificationError
 
     if of == "experiment":
         from qingting.spec.schema import experiment_schema
@@ -178,7 +177,10 @@ def _blueprint(
     from qingting.planning.build import build
     from qingting.spec.load import load_experiment
 
-    experiment = load_experiment(spec, overrides=overrides or ())
+    try:
+        experiment = load_experiment(spec, overrides=overrides or ())
+    except NotFoundError as error:
+        raise SpecificationError(str(error)) from None
     folder = work if work is not None else Path("runs") / experiment.experiment
     return build(experiment, base=spec.resolve().parent), folder
 

@@ -37,8 +37,13 @@ def bytes_needed(blueprint: Blueprint) -> int:
     return needed
 
 
-def require_room(blueprint: Blueprint, work: Path) -> None:
+def require_room(blueprint: Blueprint, work: Path, *, n_free_bytes: int | None = None) -> None:
     """Return nothing when the disk has room for a fresh run.
+
+    Args:
+        blueprint: what is to run.
+        work: the work folder; what it holds already need not be written again.
+        n_free_bytes: room on the disk; asked of the system where not given.
 
     Raises:
         StoreError: it has not; names what is needed and what is free.
@@ -46,7 +51,7 @@ def require_room(blueprint: Blueprint, work: Path) -> None:
     needed = bytes_needed(blueprint)
     with storage_errors(work):
         used = sum(f.stat().st_size for f in (work / "artifacts").rglob("*") if f.is_file())
-        free = shutil.disk_usage(work).free
+        free = shutil.disk_usage(work).free if n_free_bytes is None else n_free_bytes
     if free + used < needed:
         raise StoreError(
             f"{work}: this run writes about {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB "

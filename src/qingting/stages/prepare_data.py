@@ -20,8 +20,7 @@ from qingting.core.errors import DataError
 from qingting.data.check import CheckReport, check
 from qingting.data.leakage import PretrainingRecord, was_seen
 from qingting.data.near_duplicates import group_near_duplicates
-from qingting.data.output import record_file
-from qingting.data.quarantine import Quarantine
+from qingting.data.quarantine import quarantine_file
 from qingting.data.reading import read_dialogues
 from qingting.data.repair import Repair
 from qingting.data.split import split
@@ -99,8 +98,8 @@ def _repairs(config: Any) -> frozenset[Repair]:
 
 def _check(context: Context, paths: Sequence[Path]) -> tuple[list[CheckReport], int]:
     """Return what each source holds, and how many rows went to the quarantine file."""
-    with record_file(context.output / "quarantine.jsonl", force=True) as file:
-        quarantine = Quarantine(file)
+    place = context.output / "quarantine.jsonl"
+    with quarantine_file(place, force=False, always=True) as quarantine:
         reports = [
             check(path, repairs=_repairs(context.config), on_quarantine=quarantine)
             for path in paths
