@@ -21,25 +21,11 @@ from qingting.planning.runtime import (
     runtime_obstacles,
 )
 from qingting.spec.experiment import Experiment
-from qingting.stages.base import Stage
+from qingting.stages.base import VERSIONS, Stage
 
 _ENGINE = "native"
 _ENGINE_PACKAGES = ("torch", "transformers", "peft", "tokenizers", "safetensors")
-_METRIC_PACKAGES = ("numpy", "scipy", "rapidfuzz", "rjieba", "sacrebleu")
-_VERSIONS: Mapping[str, int] = {
-    "prepare_data": 1,
-    "prepare_knowledge": 1,
-    "measure": 1,
-    "schedule": 1,
-    "train": 1,
-    "export": 1,
-    "generate": 1,
-    "score": 1,
-    "benchmark": 1,
-    "evaluate": 1,
-    "analyse": 1,
-    "report": 1,
-}
+_METRIC_PACKAGES = ("numpy", "scipy", "rapidfuzz", "rjieba")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +152,7 @@ class _Builder:
 
     def _add(self, kind: str, name: str = "", **fields: Any) -> str:
         identity = f"{kind}/{name}" if name else kind
-        self.stages.append(Stage(id=identity, kind=kind, version=_VERSIONS[kind], **fields))
+        self.stages.append(Stage(id=identity, kind=kind, version=VERSIONS[kind], **fields))
         return identity
 
     def _system_prompt(self) -> str | None:

@@ -16,8 +16,6 @@ from qingting.stats.contrasts import ArmScores, Contrast, contrast_arms
 from qingting.stats.estimates import Estimate, mean_estimate
 from qingting.stats.ranking import rank_arms
 
-VERSION = 1
-
 _Scores = dict[str, dict[str, Any]]  # metric key → its record, of one arm
 
 

@@ -34,6 +34,11 @@ STAGES = MappingProxyType(
 )
 """Kind of stage → the function that runs it."""
 
+VERSIONS = MappingProxyType(dict.fromkeys(STAGES, 1))
+"""Kind of stage → its version, part of every key. A change of what a stage computes raises it
+here; ``scripts/record_stage_sources.py`` then notes the new source, and a test fails until it does.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:

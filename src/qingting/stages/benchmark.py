@@ -5,8 +5,6 @@ from __future__ import annotations
 from qingting.engines.protocol import BenchmarkJob, Runtime
 from qingting.stages.base import Context, Summary
 
-VERSION = 1
-
 
 def run(context: Context) -> Summary:
     """Write ``benchmark.json``: time to first token, tokens per second, peak memory."""

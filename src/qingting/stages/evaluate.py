@@ -23,8 +23,6 @@ from qingting.metrics.efficiency import bits_per_byte, bits_per_byte_signature
 from qingting.metrics.text import score_texts
 from qingting.stages.base import Context, Summary, read_jsonl, write_json
 
-VERSION = 1
-
 _Record = dict[str, Any]
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from qingting.engines.protocol import GenerateJob, Runtime
 from qingting.stages.base import Context, Summary
 
-VERSION = 1
-
 
 def run(context: Context) -> Summary:
     """Write ``responses.jsonl``, one answer per prompt, in the prompts' order."""

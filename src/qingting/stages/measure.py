@@ -5,8 +5,6 @@ from __future__ import annotations
 from qingting.engines.protocol import MeasureJob, Runtime
 from qingting.stages.base import Context, Summary
 
-VERSION = 1
-
 
 def run(context: Context) -> Summary:
     """Write ``lengths.jsonl``: where each message ends, in tokens."""

@@ -26,8 +26,6 @@ from qingting.data.repair import Repair
 from qingting.data.split import split
 from qingting.stages.base import Context, Summary, write_json, write_jsonl
 
-VERSION = 1
-
 _N_PROBES = 16
 _CJK = re.compile(r"[\u3400-\u9fff]")
 

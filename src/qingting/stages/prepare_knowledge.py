@@ -13,8 +13,6 @@ from qingting.core.missing import Missing
 from qingting.metrics.choice import Choice, always_one_letter
 from qingting.stages.base import Context, Summary, write_jsonl
 
-VERSION = 1
-
 _ASK = {
     ("zh", "single"): "以下是一道单项选择题，请只回答正确选项的字母。",
     ("zh", "multiple"): "以下是一道多项选择题，请只回答所有正确选项的字母。",

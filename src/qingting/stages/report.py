@@ -15,8 +15,6 @@ from qingting.report.results import Measurements, Outcomes, Results
 from qingting.stages.base import Context, Summary, read_json, read_jsonl
 from qingting.store.artifacts import Artifact
 
-VERSION = 1
-
 
 def run(context: Context) -> Summary:
     """Write ``results.json``, ``report/index.html`` and ``report/performance_comparison.md``."""

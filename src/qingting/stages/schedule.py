@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 from qingting.core.errors import DataError
 from qingting.stages.base import Context, Summary, read_jsonl, write_json
 
-VERSION = 1
-
 
 class CommonLengths(NamedTuple):
     """Per dialogue: messages kept, and tokens of those messages under each tokenizer."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from qingting.engines.protocol import Runtime, ScoreJob
 from qingting.stages.base import Context, Summary
 
-VERSION = 1
-
 
 def run(context: Context) -> Summary:
     """Write ``references.jsonl`` and ``choices.jsonl``."""

@@ -11,8 +11,6 @@ from qingting.engines.protocol import Runtime, TrainJob
 from qingting.spec.recipe import Recipe
 from qingting.stages.base import Context, Summary
 
-VERSION = 1
-
 
 def run(context: Context) -> Summary:
     """Write the adapter (or the whole model), its log and samples.

@@ -1,3 +1,5 @@
+from itertools import chain
+
 import pytest
 
 from qingting.stages.schedule import common_lengths, schedule_steps
@@ -31,7 +33,7 @@ def test_a_dialogue_that_fits_is_not_cut():
 
 
 IDS = [f"d{n}" for n in range(10)]
-TOKENS = {identity: (100, 120) for identity in IDS}
+TOKENS = dict.fromkeys(IDS, (100, 120))
 
 
 def steps(**options):
@@ -48,7 +50,7 @@ def steps(**options):
 def test_every_epoch_holds_every_dialogue_once_in_a_fresh_order():
     made = steps(epochs=2)
     assert [len(step) for step in made] == [4, 4, 2, 4, 4, 2]
-    first, second = sum(made[:3], []), sum(made[3:], [])
+    first, second = list(chain(*made[:3])), list(chain(*made[3:]))
     assert sorted(first) == sorted(second) == sorted(IDS)
     assert first != second
 

@@ -1,0 +1,122 @@
+"""Record what the source of every stage looks like, so that no change keeps an old version.
+
+A stage's cached results are found by its version among other things. When the code that computes
+them changes, the version in ``qingting/stages/base.py`` has to rise; this script notes the source
+of each version in ``tests/unit/stages/sources.json``, and refuses to note a changed source under
+an old version. ``tests/unit/stages/test_versions.py`` compares.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "qingting"
+RECORD = ROOT / "tests" / "unit" / "stages" / "sources.json"
+
+COUNTED = ("stages", "engines/native", "data", "metrics", "stats", "report", "models/chat.py")
+"""Where code stands that makes results; the rest moves them about."""
+NOT_COUNTED = ("stages/base.py",)
+JOBS = {
+    kind: f"engines/native/{module}.py"
+    for kind, module in {
+        "measure": "measuring",
+        "train": "training",
+        "export": "export",
+        "generate": "generation",
+        "score": "scoring",
+        "benchmark": "benchmark",
+    }.items()
+}
+
+
+def digests() -> dict[str, str]:
+    """Return, per kind of stage, a digest of all code that its result depends on."""
+    kinds = sorted(path.stem for path in (SOURCE / "stages").glob("*.py") if path.stem != "base")
+    return {kind: _digest(_closure(kind)) for kind in kinds if kind != "__init__"}
+
+
+def _closure(kind: str) -> list[Path]:
+    """Return the counted files that a stage's code reaches through imports."""
+    pending = [SOURCE / "stages" / f"{kind}.py"]
+    if kind in JOBS:
+        pending.append(SOURCE / JOBS[kind])
+    reached: set[Path] = set()
+    while pending:
+        path = pending.pop()
+        if path not in reached and path.is_file():
+            reached.add(path)
+            pending += _imports(path)
+    return sorted(path for path in reached if _counts(path))
+
+
+def _counts(path: Path) -> bool:
+    name = path.relative_to(SOURCE).as_posix()
+    return name.startswith(COUNTED) and name not in NOT_COUNTED
+
+
+def _imports(path: Path) -> list[Path]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("qingting"):
+            module = SOURCE.parent / Path(*str(node.module).split("."))
+            found.append(module.with_suffix(".py"))
+            found += [module / f"{alias.name}.py" for alias in node.names]
+    return [file for file in found if file.is_file() and _counts(file)]
+
+
+def _digest(paths: list[Path]) -> str:
+    """Return a digest that white space, comments and docstrings do not change."""
+    sha = hashlib.sha256()
+    for path in paths:
+        tree = ast.parse(path.read_bytes())
+        for node in ast.walk(tree):
+            body = getattr(node, "body", None)
+            if isinstance(body, list):
+                node.body = [item for item in body if not _is_text(item)]  # type: ignore[attr-defined]
+        sha.update(path.relative_to(SOURCE).as_posix().encode())
+        sha.update(ast.dump(tree).encode())
+    return sha.hexdigest()[:16]
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def current() -> dict[str, dict[str, object]]:
+    """Return version and digest of every stage as they are now."""
+    from qingting.stages.base import VERSIONS
+
+    return {
+        kind: {"version": VERSIONS[kind], "source": digest} for kind, digest in digests().items()
+    }
+
+
+def main() -> int:
+    """Write the record, unless a source changed under an unchanged version."""
+    now = current()
+    before = json.loads(RECORD.read_text()) if RECORD.is_file() else {}
+    stale = [
+        kind
+        for kind, entry in now.items()
+        if kind in before
+        and before[kind]["version"] == entry["version"]
+        and before[kind]["source"] != entry["source"]
+    ]
+    if stale and "--same-results" not in sys.argv[1:]:
+        print(
+            f"the source of {', '.join(stale)} changed: raise the version in "
+            "src/qingting/stages/base.py, or say --same-results where no result can differ",
+            file=sys.stderr,
+        )
+        return 1
+    RECORD.write_text(json.dumps(now, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
