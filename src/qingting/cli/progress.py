@@ -19,6 +19,7 @@ from rich.text import Text
 
 from qingting.core.events import Event, Listener
 from qingting.planning.build import Blueprint
+from qingting.store.atomic import storage_errors
 
 _EXPERIMENT = "experiment"
 _PLAIN_EVERY_S = 10.0
@@ -116,13 +117,13 @@ def progress_listener(blueprint: Blueprint, work: Path) -> Iterator[Listener]:
     console = Console(stderr=True)
     live = Live(board, console=console, refresh_per_second=4) if console.is_terminal else None
     last_line: dict[str, float] = {}
-    with (work / "events.jsonl").open("ab") as log:
+    with (work / "events.jsonl").open("ab", buffering=0) as log:
 
         def listen(event: Event) -> None:
             with lock:
                 board.take(event)
-                log.write(orjson.dumps(event.to_record(), default=str) + b"\n")
-                log.flush()
+                with storage_errors(work):
+                    log.write(orjson.dumps(event.to_record(), default=str) + b"\n")
                 line = _line(event, board, last_line)
             if live is not None:
                 if event.name in ("stage_failed", "stage_retried", "note"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import sys
@@ -24,10 +25,13 @@ import orjson
 from qingting.core.errors import EngineError, QingtingError
 from qingting.engines.protocol import JOB
 from qingting.spec.base import Frozen
-from qingting.store.atomic import write_bytes
+from qingting.store.atomic import CURES, storage_errors, write_bytes
 
 ENGINES = MappingProxyType({"native": "qingting.engines.native.jobs:JOBS"})
 """Engine name → where its table of job functions stands."""
+
+
+NO_ROOM = os.strerror(errno.ENOSPC)
 
 
 class Request(Frozen):
@@ -70,7 +74,8 @@ def run(request: Request) -> int:
 
     try:
         job = JOB.validate_json(Path(request.job).read_bytes())
-        result = _function(request.engine, job.kind)(job, emit)
+        with storage_errors(Path(job.output), only_full=True):
+            result = _function(request.engine, job.kind)(job, emit)
         write_bytes(
             Path(job.output, "result.json"),
             orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY),
@@ -82,6 +87,9 @@ def run(request: Request) -> int:
         emit("failed", error="OutOfMemoryError", message=f"out of memory: {error}")
         return 1
     except Exception as error:  # the worker's boundary: a bug keeps its traceback
+        if NO_ROOM in str(error):  # safetensors wraps the system's refusal in an error of its own
+            emit("failed", error="StoreError", message=f"{job.output}: {CURES[errno.ENOSPC]}")
+            return 1
         traceback.print_exc()
         emit(
             "failed",

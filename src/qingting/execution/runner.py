@@ -26,6 +26,7 @@ from qingting.planning.keys import ingredients, key_of
 from qingting.planning.plan import source_digests, stale
 from qingting.stages.base import Context, Stage, function_of
 from qingting.store.artifacts import Artifact, ArtifactStore
+from qingting.store.atomic import storage_errors
 
 
 class Failure(NamedTuple):
@@ -229,18 +230,19 @@ class Runner:
             return outcome
 
         began, cpu_began = time.monotonic(), time.thread_time()
-        summary = function_of(stage.kind)(
-            Context(
-                stage=stage,
-                inputs=inputs,
-                source_digests=sources,
-                failures=self._failed_inputs(stage),
-                output=attempt / "output",
-                state=store.state(key),
-                emit=emit,
-                launch=launch,
+        with storage_errors(store.work, only_full=True):
+            summary = function_of(stage.kind)(
+                Context(
+                    stage=stage,
+                    inputs=inputs,
+                    source_digests=sources,
+                    failures=self._failed_inputs(stage),
+                    output=attempt / "output",
+                    state=store.state(key),
+                    emit=emit,
+                    launch=launch,
+                )
             )
-        )
         cpu_s = time.thread_time() - cpu_began + sum(cost.cpu_s for cost in costs)
         manifest = {
             "stage": stage.id,

@@ -10,6 +10,18 @@ from pathlib import Path
 
 from qingting.core.errors import StoreError
 
+CURES = {
+    errno.ENOSPC: "the disk is full: free some room and run again; finished stages are kept",
+    errno.EDQUOT: "the disk quota is used up: free some room and run again",
+    errno.EROFS: "the file system is read-only: choose another folder with --work",
+    errno.EACCES: "no permission to write: choose another folder with --work",
+    errno.EPERM: "no permission to write: choose another folder with --work",
+    errno.ENOTDIR: "a file stands where a folder is needed: choose another folder with --work",
+}
+"""What to do when the operating system refuses to write."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a crash, sees the old bytes or the new ones."""
@@ -43,8 +55,10 @@ def sync_file(path: Path) -> None:
 
 
 @contextmanager
-def storage_errors(place: Path) -> Iterator[None]:
+def storage_errors(place: Path, *, only_full: bool = False) -> Iterator[None]:
     """Turn the operating system's refusal into one line with its cure.
+
+    ``only_full`` is for code that also reads: there only a full disk is surely about writing.
 
     Raises:
         StoreError: no room, no permission, a read-only file system.
@@ -52,14 +66,6 @@ def storage_errors(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        cures = {
-            errno.ENOSPC: "the disk is full: free some room and run again; finished stages are kept",
-            errno.EDQUOT: "the disk quota is used up: free some room and run again",
-            errno.EROFS: "the file system is read-only: choose another folder with --work",
-            errno.EACCES: "no permission to write: choose another folder with --work",
-            errno.EPERM: "no permission to write: choose another folder with --work",
-            errno.ENOTDIR: "a file stands where a folder is needed: choose another folder with --work",
-        }
-        if error.errno in cures:
-            raise StoreError(f"{place}: {cures[error.errno]}") from error
+        if error.errno in (FULL if only_full else CURES):
+            raise StoreError(f"{place}: {CURES[error.errno]}") from error
         raise

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qingting.core.errors import BusyError
+from qingting.core.errors import BusyError, StoreError
 from qingting.store.atomic import storage_errors
 
 
@@ -20,6 +20,8 @@ def hold(work: Path) -> Iterator[None]:
         BusyError: another run holds it.
         StoreError: the folder cannot be made or written.
     """
+    if work.exists() and not work.is_dir():
+        raise StoreError(f"{work}: a file stands here; choose another folder with --work")
     with storage_errors(work):
         work.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(work / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
