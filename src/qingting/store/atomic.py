@@ -66,6 +66,6 @@ def storage_errors(place: Path, *, only_full: bool = False) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (FULL if only_full else CURES):
+        if error.errno is not None and error.errno in (FULL if only_full else CURES):
             raise StoreError(f"{place}: {CURES[error.errno]}") from error
         raise
