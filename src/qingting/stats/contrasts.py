@@ -17,8 +17,9 @@ from qingting.core.errors import (
 )
 from qingting.core.missing import Missing
 from qingting.core.signature import Signature, require_same
+from qingting.stats.clusters import DEFAULT_RESAMPLES, IntervalMethod
 from qingting.stats.corrections import Family, adjust
-from qingting.stats.estimates import DEFAULT_RESAMPLES, Estimate, IntervalMethod
+from qingting.stats.estimates import Estimate
 from qingting.stats.paired import PairedTest, paired_difference, sign_flip_test
 
 Verdict = Literal["first higher", "second higher", "inconclusive"]

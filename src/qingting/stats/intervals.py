@@ -7,7 +7,7 @@ from scipy import special
 from scipy import stats as distributions
 
 from qingting.core.missing import Missing
-from qingting.stats.estimates import (
+from qingting.stats.clusters import (
     DEFAULT_RESAMPLES,
     ClusteredSums,
     FloatArray,

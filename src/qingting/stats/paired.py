@@ -11,15 +11,14 @@ from scipy import stats as distributions
 
 from qingting.core.errors import UndefinedStatisticError
 from qingting.core.signature import Signature
-from qingting.stats.estimates import (
+from qingting.stats.clusters import (
     DEFAULT_RESAMPLES,
-    Estimate,
     FloatArray,
     IntervalMethod,
     cluster_sums,
     finite,
-    mean_estimate,
 )
+from qingting.stats.estimates import Estimate, mean_estimate
 
 # Up to this many non-zero units all sign patterns are tried, 2**16 of them.
 _EXACT_UNITS = 16

@@ -8,7 +8,8 @@ from scipy import special
 
 from qingting.core.errors import UndefinedStatisticError
 from qingting.core.signature import Signature
-from qingting.stats.estimates import Estimate, Interval, require_level
+from qingting.stats.clusters import Interval, require_level
+from qingting.stats.estimates import Estimate
 
 ProportionMethod = Literal["wilson", "clopper-pearson"]
 

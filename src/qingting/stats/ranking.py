@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from qingting.core.errors import UndefinedStatisticError
 from qingting.core.missing import Missing
 from qingting.core.signature import require_same
-from qingting.stats.contrasts import ArmScores
-from qingting.stats.estimates import (
+from qingting.stats.clusters import (
     DEFAULT_RESAMPLES,
     ClusteredSums,
     FloatArray,
@@ -22,6 +21,7 @@ from qingting.stats.estimates import (
     finite,
     require_level,
 )
+from qingting.stats.contrasts import ArmScores
 from qingting.stats.intervals import t_interval
 
 RankMethod = Literal["simultaneous", "bootstrap"]

@@ -5,7 +5,8 @@ import pytest
 
 from qingting.core.errors import DataError, UndefinedStatisticError
 from qingting.core.missing import Missing
-from qingting.stats.estimates import Interval, mean_estimate
+from qingting.stats.clusters import Interval
+from qingting.stats.estimates import mean_estimate
 
 
 def rng():
