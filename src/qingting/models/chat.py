@@ -15,17 +15,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from qingting.core.dialogue import Message, Role
 from qingting.core.errors import ModelError
+from qingting.models.segment_encoders import segment_encoders
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
 
 METHOD_VERSION = "1"
@@ -103,7 +103,7 @@ class ChatTemplate:
                 f"{place} has no chat template: add the file chat_template.jinja of the model's "
                 "chat version to the folder, or choose a chat model."
             ) from error
-        self._encode_template, self._encode_content = _encoders(tokenizer)
+        self._encode_template, self._encode_content = segment_encoders(tokenizer)
         added = {i: x for i, x in tokenizer.added_tokens_decoder.items() if not str(x).isspace()}
         self._control_ids = frozenset(added)
         texts = sorted((str(token) for token in added.values()), key=len, reverse=True)
@@ -473,59 +473,3 @@ def _configured_stop_ids(folder: Path) -> list[int]:
     except (ValueError, AttributeError) as error:
         raise ModelError(f"{path} is not a JSON object: {error}") from error
     return [value] if isinstance(value, int) else list(value or [])
-
-
-class _Encoders(NamedTuple):
-    template: Callable[[str], list[int]]
-    content: Callable[[str], list[int]]
-
-
-def _encoders(tokenizer: PreTrainedTokenizerBase) -> _Encoders:
-    """Return the encoder of template text and that of contents, which knows no control tokens."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        return _Encoders(
-            lambda text: list(tokenizer.encode(text, add_special_tokens=False)),
-            lambda text: list(
-                tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-            ),
-        )
-    state = json.loads(backend.to_str())
-    state.update(post_processor=None, truncation=None, padding=None)
-    _without_prefix_space(state)
-    with_controls = _tokenizer(state)
-    # ``split_special_tokens=True`` of transformers leaves added tokens that are not flagged as
-    # special (Qwen's <tool_call>) in force, so the added tokens are taken out; white space stays.
-    state["added_tokens"] = [
-        token for token in state["added_tokens"] if str(token["content"]).isspace()
-    ]
-    without_controls = _tokenizer(state)
-    return _Encoders(
-        lambda text: list(with_controls.encode(text, add_special_tokens=False).ids),
-        lambda text: list(without_controls.encode(text, add_special_tokens=False).ids),
-    )
-
-
-def _tokenizer(state: dict[str, Any]) -> Tokenizer:
-    from tokenizers import Tokenizer
-
-    return Tokenizer.from_str(json.dumps(state))
-
-
-def _without_prefix_space(state: dict[str, Any]) -> None:
-    """Change a tokenizer's JSON form so that segments get no dummy space in front."""
-    for section in ("normalizer", "pre_tokenizer"):
-        step = state.get(section)
-        if step is None:
-            continue
-        steps = step.get("normalizers") or step.get("pretokenizers") or [step]
-        kept = [part for part in steps if part["type"] != "Prepend"]
-        for part in kept:
-            if part["type"] == "Metaspace":
-                part["prepend_scheme"] = "never"
-            elif part["type"] == "ByteLevel" and "add_prefix_space" in part:
-                part["add_prefix_space"] = False
-        if "normalizers" in step:
-            step["normalizers"] = kept
-        elif not kept:
-            state[section] = None
