@@ -52,14 +52,21 @@ def run(
         store = ArtifactStore(folder)
         store.clear_attempts()
         require_room(blueprint, folder)
-        with progress_listener(blueprint, folder) as listener:
-            result = Runner(
-                blueprint,
-                store,
-                executor=LocalExecutor(n_slots(resources, device=device)),
-                launcher=Launcher(n_threads=resources.n_threads),
-                listener=listener,
-            ).run()
+        try:
+            with progress_listener(blueprint, folder) as listener:
+                result = Runner(
+                    blueprint,
+                    store,
+                    executor=LocalExecutor(n_slots(resources, device=device)),
+                    launcher=Launcher(n_threads=resources.n_threads),
+                    listener=listener,
+                ).run()
+        except KeyboardInterrupt:
+            print(
+                "qingting: interrupted; what is finished is kept, run again to go on",
+                file=sys.stderr,
+            )
+            raise typer.Exit(130) from None
         published = publish(result, folder)
     _print_run(result, published, as_json=as_json)
     if result.failures:

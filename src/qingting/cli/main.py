@@ -12,7 +12,6 @@ from qingting.core.errors import QingtingError, SpecificationError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="qingting",
@@ -66,9 +65,6 @@ def main() -> NoReturn:
     except QingtingError as error:
         _complain(str(error))
         sys.exit(EXIT_FAILED)
-    except KeyboardInterrupt:
-        _complain("interrupted; what was finished is kept, run again to go on")
-        sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(EXIT_FAILED)

@@ -118,13 +118,13 @@ def _contrasts(
     )
     verdict = _verdict_reader(record["direction"])
     return [
-        {
+        contrast.to_record()
+        | {
             "family": family,
             "metric": record["metric"],
             "language": record["language"],
-            **contrast.to_record(),
+            "verdict": verdict(contrast),
         }
-        | {"verdict": verdict(contrast)}
         for contrast in made
     ]
 
