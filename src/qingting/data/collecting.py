@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from qingting.core.dialogue import Origin
@@ -113,9 +113,13 @@ class RowCollector:
         self._turns.append(row.turn)
         self._raw.append(raw)
 
-    def spoil(self, number: int, problem: str) -> bool:
-        """Note that a row cannot be read; return whether it belongs to an open dialogue."""
-        if not self._is_open or self._id is not None:
+    def spoil(self, number: int, readings: Sequence[Reading]) -> bool:
+        """Return whether readings are a broken row of the dialogue that is the whole file.
+
+        Such a row makes that dialogue malformed and is no record by itself.
+        """
+        problem = readings[0].problem if len(readings) == 1 else None
+        if problem is None or not self._is_open or self._id is not None:
             return False
         self._problem = self._problem or f"{self._unit} {number}: {problem}"
         return True
@@ -243,11 +247,8 @@ class JsonReader:
 
     def _read_record(self, element: _Element) -> Iterator[RawDialogue]:
         number, raw = element.piece.number, element.piece.raw
-        if element.problem is not None:
-            if self._rows.spoil(number, element.problem):
-                return
-            readings: list[Reading] | TurnRow = [Reading(None, problem=element.problem)]
-        else:
+        readings: list[Reading] | TurnRow = [Reading(None, problem=element.problem)]
+        if element.problem is None:
             readings = read_value(element.value)
         if isinstance(readings, TurnRow) and self._array and readings.dialogue_id is None:
             readings = [Reading(Format.ROLE_CONTENT, problem=STRAY_TURN)]
@@ -260,6 +261,8 @@ class JsonReader:
                 is_first=self._is_first,
             )
             self._is_first = False
+            return
+        if self._rows.spoil(number, readings):
             return
         yield from self._rows.flush()
         for reading in readings:

@@ -49,7 +49,8 @@ _HEAD_BYTES: Final = 256 << 10
 _N_LINES_TRIED = 64
 _JSON_START = re.compile(
     rb"\s*(?:\{\s*(?:[\"'}]|\Z)|\[\s*(?:[\"'{\[\]]|\Z"
-    rb"|(?:-?\d[\d.eE+-]*|null|true|false|NaN)\s*(?:[,\]]|\Z)))"
+    rb"|(?:-?\d[\d.eE+-]*|null|true|false|NaN)\s*(?:[,\]]|\Z))"
+    rb"|(?:-?\d[\d.eE+-]*|null|true|false)\s*\Z)"
 )
 
 
@@ -179,20 +180,15 @@ class FileReader:
         is_first = True
         for row in read_rows(file, dialect):
             raw = dict(row.cells) or list(row.raw)
-            problem = row.problem
-            readings: list[Reading] | TurnRow
-            if problem is None:
+            readings: list[Reading] | TurnRow = [Reading(None, problem=row.problem)]
+            if row.problem is None:
                 readings = read_value(record_of(row.cells))
-            elif rows.spoil(row.line, problem):
-                continue
-            else:
-                readings = [Reading(None, problem=problem)]
             is_damaged = any(REPLACEMENT in cell for cell in row.raw)
             if isinstance(readings, TurnRow):
                 yield from rows.add(
                     readings, row.line, raw=raw, is_damaged=is_damaged, is_first=is_first
                 )
-            else:
+            elif not rows.spoil(row.line, readings):
                 yield from rows.flush()
                 for reading in readings:
                     is_damaged |= any(REPLACEMENT in turn.content for turn in reading.turns)

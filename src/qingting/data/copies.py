@@ -6,6 +6,8 @@ import hashlib
 from array import array
 from collections.abc import Sequence
 
+import orjson
+
 from qingting.data.records import RawTurn
 
 _DIGEST_BYTES = 16
@@ -21,10 +23,7 @@ def turns_digest(turns: Sequence[RawTurn]) -> bytes:
     for role, content, name in turns:
         parts.append(role or f"?{name}")
         parts.append(content.strip())
-    # A separator that stands in words could make two dialogues look alike; lengths cannot.
-    parts.append(",".join([str(len(part)) for part in parts]))
-    text = "\n".join(parts).encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(text, digest_size=_DIGEST_BYTES).digest()
+    return hashlib.blake2b(orjson.dumps(parts), digest_size=_DIGEST_BYTES).digest()
 
 
 class DigestSet:

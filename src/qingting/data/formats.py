@@ -83,13 +83,18 @@ HOLDER_KEYS: Final = (
     *("conversations", "messages", "conversation", "dialogue", "dialog", "dialogues"),
     *("turns", "utterances", "对话"),
 )
-TEXT_KEYS: Final = ("text", "transcript", "文本")
+TEXT_KEYS: Final = ("text", "transcript", "content", "文本", "内容")
 _SYSTEM_KEYS = ("system", "system_prompt")
 DIALOGUE_ID_KEYS: Final = (
     *("dialogue_id", "dialog_id", "conversation_id", "conv_id", "session_id", "dialogue"),
     *("对话编号", "会话编号", "对话id", "会话id"),
 )
 _PREFERENCE_KEYS = frozenset({"chosen", "rejected", "chosen_response", "rejected_response"})
+_EMPTY_FORMATS: Final[Mapping[str, Format]] = {
+    "conversations": Format.SHAREGPT,
+    "messages": Format.MESSAGES,
+    "conversation": Format.CONVERSATION,
+}
 _NO_KEYS: frozenset[str] = frozenset()
 
 
@@ -121,7 +126,7 @@ def is_dialogue_list(first: Any) -> bool | None:
     if isinstance(first, dict):
         if find_key(first, HOLDER_KEYS) or find_key(first, DIALOGUE_ID_KEYS):
             return False
-        return looks_like_turn(first)
+        return looks_like_turn(first) and not _holds_transcript(first)
     if isinstance(first, str):
         if not first.strip():
             return None
@@ -178,8 +183,7 @@ def _with_items(items: list[Any], system: str | None, *, key: str | None) -> Rea
     if isinstance(first, str):
         return _reading(Format.STRING_LIST, lambda: read_strings(items, system=system))
     if not items:
-        names = {"conversations": Format.SHAREGPT, "messages": Format.MESSAGES}
-        return Reading(names.get(key or ""), system=system)
+        return Reading(_EMPTY_FORMATS.get(key or ""), system=system)
     return Reading(None, problem=f"{type_name(first)} where a turn belongs")
 
 
@@ -194,7 +198,7 @@ def _read_object(record: dict[str, Any]) -> list[Reading] | TurnRow:
         ]
     holder = next((key for key in HOLDER_KEYS if record.get(key)), None)
     has_list = holder is not None and isinstance(record[holder], list | dict)
-    if not has_list and looks_like_turn(record):
+    if not has_list and looks_like_turn(record) and not _holds_transcript(record):
         return _turn_row(record)
     try:
         system = _system_of(record)
@@ -255,12 +259,21 @@ def _read_nothing(record: dict[str, Any], system: str | None) -> Reading:
         held = record[empty_key]
         if held is not None and held != [] and held != "":
             raise MalformedRecordError(f"{empty_key!r} is {type_name(held)}, not a list of turns")
-        names = {"conversations": Format.SHAREGPT, "messages": Format.MESSAGES}
-        return Reading(names.get(empty_key), system=system)
+        return Reading(_EMPTY_FORMATS.get(empty_key), system=system)
     if not any(isinstance(item, dict | list) and item for item in record.values()):
         return Reading(None, system=system)
     keys = ", ".join(sorted(_short(key) for key in record)[:8])
     raise MalformedRecordError(f"no known form of dialogue: its keys are {keys}")
+
+
+def _holds_transcript(record: Mapping[str, Any]) -> bool:
+    """Return whether an object without a speaker holds a whole dialogue as its words."""
+    words = record.get("content")
+    return (
+        isinstance(words, str)
+        and find_key(record, SPEAKER_KEYS) is None
+        and (bool(TAGGED_START.match(words)) or count_labels(words, enough=2) == 2)
+    )
 
 
 def _turn_row(record: dict[str, Any]) -> list[Reading] | TurnRow:

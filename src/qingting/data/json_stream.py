@@ -34,11 +34,12 @@ class Piece(NamedTuple):
     problem: str | None = None
 
 
-_TOO_LONG = f"longer than {MAX_RECORD_BYTES >> 20} MiB"
+def json_lines(chunks: Iterator[bytes], *, longest: int = MAX_RECORD_BYTES) -> Iterator[Piece]:
+    """Yield the lines that are not blank, numbered from 1, without their line ends.
 
-
-def json_lines(chunks: Iterator[bytes]) -> Iterator[Piece]:
-    """Yield the lines that are not blank, numbered from 1, without their line ends."""
+    A line of more than ``longest`` bytes is a piece with a problem and the line's first bytes.
+    """
+    problem = f"a line of more than {longest:,} bytes"
     number = 0
     rest = b""
     n_dropped = 0  # bytes of an oversized line that are no longer held
@@ -47,17 +48,17 @@ def json_lines(chunks: Iterator[bytes]) -> Iterator[Piece]:
         rest = lines.pop()
         for line in lines:
             number += 1
-            if n_dropped or len(line) > MAX_RECORD_BYTES:
-                yield Piece(line[:KEPT_BYTES], number, problem=f"a line {_TOO_LONG}")
+            if n_dropped or len(line) > longest:
+                yield Piece(line[:KEPT_BYTES], number, problem=problem)
                 n_dropped = 0
             elif line and not line.isspace():
                 yield Piece(line.strip(), number)
-        if len(rest) > MAX_RECORD_BYTES:
-            n_dropped += len(rest) - KEPT_BYTES
-            rest = rest[:KEPT_BYTES]
+        if len(rest) > longest:
+            n_dropped += len(rest) - min(KEPT_BYTES, longest)
+            rest = rest[: min(KEPT_BYTES, longest)]
     number += 1
     if n_dropped:
-        yield Piece(rest[:KEPT_BYTES], number, problem=f"a line {_TOO_LONG}")
+        yield Piece(rest[:KEPT_BYTES], number, problem=problem)
     elif rest and not rest.isspace():
         yield Piece(rest.strip(), number)
 
@@ -69,26 +70,29 @@ _BRACKET = re.compile(_SKIPPED + rb"([{}\[\]])")
 _BROKEN_STRING = re.compile(_SKIPPED + rb'"[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+\\?\n')
 _STRING_ALONE = re.compile(_STRING)
 _SCALAR = re.compile(rb'[^,\[\]{}"\n]+')
+_STRAY_CLOSER = re.compile(rb'\}[^,\[\]{}"\n]*')
 _REST_OF_LINE = re.compile(rb"[^\n]+")
 _BETWEEN = re.compile(rb"[\s,]*")
 _OPENING = re.compile(rb'(?:[\[{]\s*)+(?:"[^"\\\n]{0,64}")?')
 _CLOSERS = {b"{": b"}", b"[": b"]"}
 
 
-def json_values(chunks: Iterator[bytes]) -> Iterator[Piece]:
+def json_values(chunks: Iterator[bytes], *, longest: int = MAX_RECORD_BYTES) -> Iterator[Piece]:
     """Yield the elements of top-level arrays, and other top-level values, numbered from 1.
 
     Commas between values may be missing or doubled. Where the text of an element is broken (a
     bracket that does not match, a string without an end), the element ends where the next text
     begins that looks like the start of an element; what lies between becomes one piece with a
-    problem. An array that is never closed gives a last piece with a problem.
+    problem. An array that is never closed gives a last piece with a problem, and so does an
+    element of more than ``longest`` bytes.
     """
-    return _Scanner(chunks).pieces()
+    return _Scanner(chunks, longest).pieces()
 
 
 class _Scanner:
-    def __init__(self, chunks: Iterator[bytes]) -> None:
+    def __init__(self, chunks: Iterator[bytes], longest: int) -> None:
         self._chunks = chunks
+        self._longest = longest
         self._buffer = b""
         self._position = 0
         self._number = 0
@@ -146,8 +150,10 @@ class _Scanner:
             if match is None:
                 if _BROKEN_STRING.match(self._buffer, scan):
                     return self._resynchronise("a string without an end")
-                if len(self._buffer) - self._position > MAX_RECORD_BYTES:
-                    return self._resynchronise(f"an element {_TOO_LONG}, or never closed")
+                if len(self._buffer) - self._position > self._longest:
+                    return self._resynchronise(
+                        f"more than {self._longest:,} bytes, or never closed"
+                    )
                 scan -= self._position
                 if not self._more():
                     return self._resynchronise("cut off: the text ends inside it")
@@ -162,8 +168,8 @@ class _Scanner:
                 break
         raw = self._buffer[self._position : scan]
         self._position = scan
-        if len(raw) > MAX_RECORD_BYTES:
-            return self._piece(raw, f"an element {_TOO_LONG}")
+        if len(raw) > self._longest:
+            return self._piece(raw, f"an element of more than {self._longest:,} bytes")
         if self._start is None:
             self._start = _start_pattern(raw)
         return self._piece(raw)
@@ -172,11 +178,12 @@ class _Scanner:
         if byte == b'"':
             pattern = _STRING_ALONE
         else:
-            pattern = _SCALAR if self._array and byte != b"}" else _REST_OF_LINE
+            pattern = _STRAY_CLOSER if byte == b"}" else _SCALAR
+            pattern = pattern if self._array else _REST_OF_LINE
         while True:
             match = pattern.match(self._buffer, self._position)
             at_end = match is None or match.end() == len(self._buffer)
-            is_short = len(self._buffer) - self._position <= MAX_RECORD_BYTES
+            is_short = len(self._buffer) - self._position <= self._longest
             if not (at_end and is_short and self._more()):
                 break
         if match is None:
@@ -244,10 +251,9 @@ def parse_json(raw: bytes) -> Parsed:
         is_damaged = False
     except orjson.JSONDecodeError:
         value, is_damaged = _parse_leniently(raw)
-    n_keys = count_keys(value)
     # A quote and a colon meet once for each key; quotes inside strings are escaped. Only where
     # the counts differ is a look at each object worth its time.
-    if raw.count(b'":') != n_keys and _n_key_marks(raw) != n_keys:
+    if raw.count(b'":') != _count_upper_keys(value) and _n_key_marks(raw) != count_keys(value):
         _refuse_double_keys(raw)
     return Parsed(value, is_damaged)
 
@@ -286,6 +292,15 @@ def _without_surrogates(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_surrogates(item) for item in value]
     return value
+
+
+def _count_upper_keys(value: Any) -> int:
+    """Return the number of keys of an object or list of objects, and of the objects in them."""
+    if type(value) is dict:
+        return len(value) + sum(map(_count_upper_keys, value.values()))
+    if type(value) is list and value and type(value[0]) is dict:
+        return sum([len(item) for item in value if type(item) is dict])
+    return 0
 
 
 def count_keys(value: Any) -> int:

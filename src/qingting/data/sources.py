@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import lzma
 import os
 import re
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -19,6 +21,10 @@ CHUNK_BYTES: Final = 1 << 20
 _MOST_LAYERS = 3
 _GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_ZIP_ERRORS = (  # what the standard library raises on damaged and foreign archives
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError),
+    *(RuntimeError, NotImplementedError, ValueError, LookupError, MemoryError),
+)
 _IGNORED_NAMES = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 _DOCUMENT = re.compile(
     r"(.*_)?(readme|licen[cs]e|copying|notice|changelog|authors|citation|contributing|sources?|"
@@ -154,7 +160,7 @@ def _file(
 def _zip_members(path: Path, name: str) -> Iterator[Source]:
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
+    except _ZIP_ERRORS as error:
         yield _broken(name, f"not a readable zip: {error}")
         return
     with archive:
@@ -191,9 +197,7 @@ def _member_chunks(
             with archive.open(member) as file:
                 while chunk := file.read(CHUNK_BYTES):
                     yield chunk
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-            raise DamagedSourceError(f"damaged inside the zip: {error}") from error
-        except (RuntimeError, NotImplementedError) as error:  # a password; an unknown method
+        except _ZIP_ERRORS as error:
             raise DamagedSourceError(f"cannot be taken out of the zip: {error}") from error
 
     return lambda: _unpacked(chunks())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ def split(
 def _size(asked: float | int, n: int, name: str) -> int:
     if isinstance(asked, float) and 0 <= asked < 1:
         return max(round(asked * n), 1 if asked > 0 else 0)
-    if asked < 0 or asked != int(asked):
+    if not math.isfinite(asked) or asked < 0 or asked != int(asked):
         raise DataError(f"the {name} side: {asked} is neither a share below 1 nor a number")
     return int(asked)
 

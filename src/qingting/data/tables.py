@@ -57,7 +57,8 @@ def detect_dialect(head: str) -> Dialect | None:
     if not first or len(first) > 4096:
         return None
     best: Dialect | None = None
-    for delimiter in _DELIMITERS:
+    present = [delimiter for delimiter in _DELIMITERS if delimiter in first]
+    for delimiter in present or [","]:
         skips_spaces = f"{delimiter} " in first
         try:
             rows = csv.reader(
