@@ -1,0 +1,193 @@
+"""The report as Markdown: ``performance_comparison.md``, tables as GitHub renders them."""
+
+from __future__ import annotations
+
+import re
+
+from qingting.report import cost_tables, tables
+from qingting.report.findings import Findings
+from qingting.report.html import seeds_of, specification_yaml
+from qingting.report.results import Advice, Results
+from qingting.report.tables import Cell, Row, Table
+from qingting.report.texts import Bilingual, text
+from qingting.report.words import summarise
+
+_ACTIVE = re.compile(r"([\\<>|*_\[\]#~&])")
+_KEPT = re.compile(r"`[^`]*`|\*\*[^*]+\*\*")
+
+
+def render_markdown(results: Results) -> str:
+    """Return the report as Markdown, the plain words first; equal results give equal bytes."""
+    outcomes, measurements = results.outcomes, results.measurements
+    findings = Findings(outcomes)
+    summary = summarise(results)
+    level = tables.level_of(findings)
+    question = escaped(outcomes.question) if outcomes.question else _line(text("no_question"))
+    parts = [
+        f"# {question}",
+        f"{_line(text('report'))} · `{outcomes.experiment}` · {measurements.finished}",
+        _heading("section_answer"),
+        f"> {inline(summary.headline.zh)}\n>\n> {inline(summary.headline.en)}",
+        _sentences("answer_best", summary.best),
+        _sentences("answer_tuning", summary.tuning),
+        render_table(tables.scoreboard(findings)),
+        _sentences("answer_inconclusive", summary.open),
+        _sentences("answer_failures", summary.failures),
+        _sentences("answer_limits", summary.limits),
+        _heading("section_overview"),
+        _paragraph(text("overview_intro", level=level)),
+        render_table(tables.overview_table(findings)),
+        _heading("section_contrasts"),
+        _paragraph(text("contrasts_base_intro_table", level=level)),
+        render_table(tables.contrast_table(findings)),
+        _paragraph(text("contrasts_tuned_intro")),
+        *(render_table(tables.matrix(findings, m)) for m in findings.contrasted("tuned vs tuned")),
+        _heading("section_knowledge"),
+        _paragraph(text("knowledge_intro")),
+        render_table(tables.knowledge_table(findings)),
+        _heading("section_quality"),
+        _paragraph(text("quality_intro")),
+        *_quality(findings),
+        _heading("section_efficiency"),
+        _paragraph(text("efficiency_intro")),
+        render_table(cost_tables.training_table(findings, measurements)),
+        render_table(cost_tables.inference_table(findings, measurements)),
+        _paragraph(text("memory_note")),
+        _heading("section_data"),
+        render_table(cost_tables.defect_table(findings)) or _paragraph(text("no_defects")),
+        render_table(cost_tables.flow_table(findings)),
+        _heading("section_fairness"),
+        _paragraph(text("fairness_intro")),
+        render_table(cost_tables.deviation_table(findings)) or _paragraph(text("no_deviations")),
+        render_table(cost_tables.proof_table(findings)) or _paragraph(text("no_proofs")),
+        _heading("section_advice"),
+        _advice((*outcomes.advice, *measurements.advice)),
+        _heading("section_reproduce"),
+        *_reproduce(findings, results),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def render_table(table: Table) -> str:
+    """Return a table with its caption above and its notes below, or nothing without rows."""
+    if not table.rows:
+        return ""
+    heads = [table.corner, *(column.name for column in table.columns)]
+    hints = [None, *(column.hint for column in table.columns)]
+    head = [
+        _line(name) + (f"<br><sub>{_line(hint)}</sub>" if hint else "")
+        for name, hint in zip(heads, hints, strict=True)
+    ]
+    rules = [":--", *(":--" if column.is_text else "--:" for column in table.columns)]
+    lines = [_row(head), _row(rules), *(_row(_cells(row)) for row in table.rows)]
+    notes = [f"{n}. {_line(note)}" for n, note in enumerate(table.notes, start=1)]
+    parts = [f"**{_line(table.caption)}**", "\n".join(lines), "\n".join(notes)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def inline(words: str) -> str:
+    """Return a sentence with what Markdown would interpret made harmless, marks of ours kept."""
+    done, out = 0, []
+    for kept in _KEPT.finditer(words):
+        out += [escaped(words[done : kept.start()]), _kept(kept[0])]
+        done = kept.end()
+    return "".join([*out, escaped(words[done:])])
+
+
+def escaped(words: str) -> str:
+    """Return text that Markdown shows as it stands, on one line."""
+    return _ACTIVE.sub(r"\\\1", re.sub(r"[\r\n]+", " ", words))
+
+
+def _kept(words: str) -> str:
+    if words.startswith("`"):
+        return words.replace("|", "\\|")
+    return f"**{escaped(words[2:-2])}**"
+
+
+def _cells(row: Row) -> list[str]:
+    name = f"`{row.head.en}`" if row.is_code else _line(row.head)
+    if row.under:
+        name += f"<br><sub>{_line(row.under)}</sub>"
+    return [name, *(_cell(cell) for cell in row.cells)]
+
+
+def _cell(cell: Cell) -> str:
+    sign = {"best": "● ", "tied": "○ "}.get(cell.mark, "")
+    shown = _line(cell.shown)
+    if cell.mark == "best":
+        shown = f"**{shown}**"
+    note = f"<sup>{cell.note}</sup>" if cell.note else ""
+    details = "".join(f"<br><sub>{_line(detail)}</sub>" for detail in cell.details)
+    return f"{sign}{shown}{note}{details}"
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _line(words: Bilingual) -> str:
+    """Return both languages on one line."""
+    if words.zh == words.en:
+        return inline(words.en)
+    return f"{inline(words.zh)} · {inline(words.en)}"
+
+
+def _heading(key: str) -> str:
+    return f"## {_line(text(key))}"
+
+
+def _paragraph(words: Bilingual) -> str:
+    return f"{inline(words.zh)}\n\n{inline(words.en)}"
+
+
+def _sentences(key: str, sentences: tuple[Bilingual, ...]) -> str:
+    chinese = "\n".join(f"- {inline(one.zh)}" for one in sentences)
+    english = "\n".join(f"- {inline(one.en)}" for one in sentences)
+    return f"### {_line(text(key))}\n\n{chinese}\n\n{english}" if sentences else ""
+
+
+def _quality(findings: Findings) -> list[str]:
+    measures = findings.measures_of("overlap", "form")
+    parts = []
+    for language in dict.fromkeys(measure.language for measure in measures):
+        mine = [measure for measure in measures if measure.language == language]
+        caption = text("quality_caption", language=text(language or "all_languages"))
+        parts.append(render_table(tables.score_table(findings, mine, caption, with_language=False)))
+        parts.append(render_table(tables.signature_table(findings, mine)))
+    return parts
+
+
+def _advice(advice: tuple[Advice, ...]) -> str:
+    if not advice:
+        return _paragraph(text("no_advice"))
+    lines = []
+    for number, one in enumerate(advice, start=1):
+        lines.append(f"{number}. {inline(one.zh)}<br>{inline(one.en)}")
+        lines += [f"   - {_line(Bilingual(e.zh, e.en))}" for e in one.evidence]
+    return "\n".join(lines)
+
+
+def _reproduce(findings: Findings, results: Results) -> list[str]:
+    seeds = "\n".join(f"- {_line(name)}: {_line(value)}" for name, value in seeds_of(findings))
+    yaml = specification_yaml(results.outcomes.specification)
+    longest = max((len(run) for run in re.findall(r"`+", yaml)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [
+        _paragraph(text("reproduce_intro")),
+        "```sh\nqingting plan experiment.yaml\nqingting run experiment.yaml\n```",
+        f"{fence}yaml\n{yaml}{fence}",
+        seeds,
+        render_table(cost_tables.model_table(findings)),
+        render_table(
+            cost_tables.settings_table(
+                "reproduce_versions", "component", "version", results.outcomes.versions
+            )
+        ),
+        render_table(
+            cost_tables.settings_table(
+                "reproduce_hardware", "setting", "value", results.measurements.hardware
+            )
+        ),
+        _paragraph(text("reproduce_note")),
+    ]
