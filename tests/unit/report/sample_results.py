@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Any
+from typing import Any, Literal
 
 from qingting.report.results import (
     Advice,
@@ -64,7 +64,7 @@ _TEXT_METRICS: dict[str, tuple[str, float, float]] = {
     "repetition-4": ("lower", 0.121, -0.055),
     "length": ("neutral", 52.0, -14.0),
 }
-_RANKED = (
+_RANKED: tuple[tuple[str, Literal["zh", "en"] | None], ...] = (
     ("bits-per-byte", None),
     ("chrf", "zh"),
     ("chrf", "en"),
@@ -444,7 +444,7 @@ def _rankings(arms: tuple[ArmResult, ...]) -> tuple[Ranking, ...]:
                 )
             )
         rankings.append(
-            Ranking(metric=metric, language=language,  # type: ignore[arg-type], method="simultaneous", rows=tuple(rows))
+            Ranking(metric=metric, language=language, method="simultaneous", rows=tuple(rows))
         )
     return tuple(rankings)
 
