@@ -19,6 +19,7 @@ from qingting.data.turns import (
     COUNSELLOR_KEYS,
     SPEAKER_KEYS,
     find_key,
+    is_exchange,
     looks_like_turn,
     read_exchanges,
     read_history,
@@ -171,9 +172,7 @@ def _with_items(items: list[Any], system: str | None, *, key: str | None) -> Rea
     """Return the dialogue in a list, recognised by its first item."""
     first = next((item for item in items if item is not None), None)
     if isinstance(first, dict):
-        if find_key(first, SPEAKER_KEYS) is None and find_key(
-            first, (*CLIENT_KEYS, *COUNSELLOR_KEYS)
-        ):
+        if is_exchange(first):
             return _reading(Format.CONVERSATION, lambda: read_exchanges(items, system=system))
         if "from" in first:
             name = Format.SHAREGPT

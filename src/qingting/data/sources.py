@@ -87,20 +87,29 @@ def open_sources(
     if not is_folder:
         yield from _file(path, path.name, on_bytes=on_bytes, is_member=False)
         return
-    for name in _names_below(path, on_notice):
+    closed: dict[str, str] = {}
+    names = _names_below(path, closed, on_notice)
+    for name in sorted([*names, *closed]):
+        if name in closed:
+            yield _broken(name, closed[name])
+            continue
         try:
             yield from _file(path / name, name, on_bytes=on_bytes, is_member=True)
         except DataError as error:
             yield _broken(name, str(error))
 
 
-def _names_below(folder: Path, on_notice: Notice) -> list[str]:
+def _names_below(folder: Path, closed: dict[str, str], on_notice: Notice) -> list[str]:
+    """Return the files below a folder; ``closed`` receives folders in it that cannot be opened."""
     names: list[str] = []
 
-    def refuse(error: OSError) -> None:
-        raise DataError(f"{error.filename}: cannot be opened: {_reason(error)}") from error
+    def note(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise DataError(f"{folder}: cannot be opened: {_reason(error)}") from error
+        name = os.path.relpath(error.filename, folder).replace(os.sep, "/")
+        closed[name] = f"a folder that cannot be opened: {_reason(error)}"
 
-    for root, folders, files in os.walk(folder, onerror=refuse):
+    for root, folders, files in os.walk(folder, onerror=note):
         folders[:] = [name for name in folders if not _is_ignored(name)]
         relative = os.path.relpath(root, folder)
         prefix = "" if relative == "." else relative.replace(os.sep, "/") + "/"
@@ -111,7 +120,7 @@ def _names_below(folder: Path, on_notice: Notice) -> list[str]:
                 on_notice(f"{prefix}{name}: passed over, not a regular file")
                 continue
             names.append(prefix + name)
-    return sorted(names)
+    return names
 
 
 def _is_ignored(name: str) -> bool:

@@ -164,8 +164,28 @@ def read_pair(
         turns.append(RawTurn("assistant", words))
 
 
+def is_exchange(item: Mapping[str, Any]) -> bool:
+    """Return whether an object is one exchange: two sides under usual keys or speakers' names."""
+    if find_key(item, SPEAKER_KEYS) is not None:
+        return False
+    item = _with_usual_keys(item)
+    return bool(find_key(item, CLIENT_KEYS) or find_key(item, COUNSELLOR_KEYS))
+
+
+def _with_usual_keys(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the exchange with ``{"human": …, "assistant": …}`` under the usual keys."""
+    if find_key(item, CLIENT_KEYS) or find_key(item, COUNSELLOR_KEYS):
+        return item
+    usual = {"user": "input", "assistant": "output"}
+    renamed = {usual.get(role_of(key) or "", key): words for key, words in item.items()}
+    # Two keys for one side would lose the words of one.
+    return renamed if len(renamed) == len(item) else item
+
+
 def read_exchanges(items: Sequence[Any], *, system: str | None = None) -> Transcript:
     """Return the dialogue in a list of ``{"system", "input", "output"}``.
+
+    The sides may also stand under speakers' names, ``{"human": …, "assistant": …}``.
 
     Raises:
         MalformedRecordError: see ``read_pair`` and ``join_system``.
@@ -175,6 +195,7 @@ def read_exchanges(items: Sequence[Any], *, system: str | None = None) -> Transc
         place = f"exchange {number}"
         if not isinstance(item, dict):
             raise MalformedRecordError(f"{place} is {type_name(item)}, not an object")
+        item = _with_usual_keys(item)
         text = words_of(item.get("system"), f"'system' of {place}")
         system = join_system(system, text, n_turns=len(turns))
         read_pair(item, place, turns=turns)

@@ -181,6 +181,14 @@ def test_alpaca_history_comes_first(turns):
     ]
 
 
+def test_exchanges_may_be_named_for_the_speakers(turns, defects):
+    exchange = {"human": HELLO, "assistant": ANSWER}
+    assert turns({"conversation": [exchange, exchange]}) == [PAIR * 2]
+    assert defects({"conversation": [{"human": "a", "user": "b", "assistant": "c"}]}) == {
+        "malformed": 1
+    }
+
+
 def test_text_parts_are_put_together(turns):
     parts = [{"type": "text", "text": "你"}, {"type": "text", "text": "好"}]
     assert turns({"messages": [{"role": "user", "content": parts}]}) == [[("user", "你好")]]

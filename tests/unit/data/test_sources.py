@@ -220,6 +220,11 @@ def test_a_file_that_may_not_be_read(write):
     path.chmod(0)
     with pytest.raises(DataError, match="cannot be opened"):
         check(path)
+    write(TEXT, "data/a/1.txt")
+    write(TEXT, "data/b/1.txt").parent.chmod(0)
+    report = check(path.parent / "data")
+    (path.parent / "data/b").chmod(0o700)
+    assert report.n_strictly_valid == 1 and report.defects["malformed"] == 1
 
 
 def test_binary_is_malformed(checked):
