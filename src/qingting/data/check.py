@@ -52,7 +52,7 @@ class CheckReport:
     def to_record(self) -> dict[str, Any]:
         """Return the report as ``--json`` prints it; repairs only where any were asked for."""
         record: dict[str, Any] = {
-            "format": self.format,
+            "format": str(self.format),
             "n_dialogues": self.n_dialogues,
             "n_strictly_valid": self.n_strictly_valid,
             "n_turns": self.n_turns,
