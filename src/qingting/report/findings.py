@@ -110,17 +110,23 @@ class Findings:
         }
         return tuple(sorted(found, key=lambda measure: measure.sort_key))
 
+    def met(self, family: str) -> tuple[Measure, ...]:
+        """Return the main measures with contrasts of a family; any there are, if no main one."""
+        contrasted = self.contrasted(family)
+        return tuple(m for m in self.main if m in contrasted) or contrasted
+
     def ranking(self, measure: Measure) -> Ranking | None:
         """Return the ranking on a measure."""
         return self._rankings.get(measure)
 
     def baselines(self, measure: Measure) -> tuple[Baseline, ...]:
         """Return what no knowledge scores on a measure, lowest first."""
-        name = measure.canonical
+        words = set(measure.canonical.split("-"))
         matching = [
             one
             for one in self.outcomes.baselines
-            if f"{name}-".startswith(f"{Measure(one.metric, None).canonical}-")
+            # "knowledge-exact" stands beside exact accuracy however answers were read.
+            if words.issuperset(Measure(one.metric, None).canonical.split("-"))
         ]
         return tuple(sorted(matching, key=lambda one: one.value))
 

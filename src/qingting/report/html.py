@@ -172,10 +172,7 @@ def _context(results: Results) -> dict[str, Any]:
 
 
 def _matrices(findings: Findings) -> list[tables.Table]:
-    measures = findings.contrasted("tuned vs tuned")
-    ordered = [m for m in findings.main if m in measures]
-    ordered += [m for m in measures if m not in ordered]
-    return [tables.matrix(findings, measure) for measure in ordered]
+    return [tables.matrix(findings, measure) for measure in findings.met("tuned vs tuned")]
 
 
 class QualityTables(NamedTuple):

@@ -41,7 +41,7 @@ def render_markdown(results: Results) -> str:
         _paragraph(text("contrasts_base_intro_table", level=level)),
         render_table(tables.contrast_table(findings)),
         _paragraph(text("contrasts_tuned_intro")),
-        *(render_table(tables.matrix(findings, m)) for m in findings.contrasted("tuned vs tuned")),
+        *(render_table(tables.matrix(findings, m)) for m in findings.met("tuned vs tuned")),
         _heading("section_knowledge"),
         _paragraph(text("knowledge_intro")),
         render_table(tables.knowledge_table(findings)),

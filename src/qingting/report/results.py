@@ -40,7 +40,7 @@ class Score(Frozen):
 
     metric: str = Field(
         description="As in the metric's signature; accuracies carry how answers were read: "
-        "choice-exact-likelihood, choice-exact-text, choice-elastic-likelihood, …"
+        "knowledge-likelihood-exact, knowledge-generation-exact, knowledge-likelihood-elastic, …"
     )
     language: Literal["zh", "en"] | None = Field(
         None, description="Which items; null where all languages count together."
@@ -155,7 +155,9 @@ class Baseline(Frozen):
     """What a choice of no knowledge scores on the questions: chance, always one letter."""
 
     name: str = Field(description='"chance", "always B", or a name of its own.')
-    metric: str
+    metric: str = Field(
+        description="knowledge-exact stands beside every knowledge-…-exact, however answered."
+    )
     value: float
 
 

@@ -235,6 +235,8 @@ def contrast_table(findings: Findings) -> Table:
     notes = Notes()
     rows = []
     for measure in findings.contrasted("tuned vs base"):
+        if measure.group == "detail":
+            continue
         for one in findings.contrasts("tuned vs base", measure):
             difference = (
                 plain_cell(difference_text(measure, one))

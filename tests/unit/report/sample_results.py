@@ -68,7 +68,7 @@ _RANKED: tuple[tuple[str, Literal["zh", "en"] | None], ...] = (
     ("bits-per-byte", None),
     ("chrf", "zh"),
     ("chrf", "en"),
-    ("choice-exact-likelihood", None),
+    ("knowledge-likelihood-exact", None),
 )
 
 
@@ -102,11 +102,11 @@ def sample_results(*, with_failure: bool = False, seed: int = 5) -> Results:
         contrasts=_contrasts(arms),
         rankings=_rankings(arms),
         baselines=(
-            Baseline(name="chance", metric="choice-exact", value=0.232),
-            Baseline(name="always A", metric="choice-exact", value=0.218),
-            Baseline(name="always B", metric="choice-exact", value=0.241),
-            Baseline(name="always C", metric="choice-exact", value=0.224),
-            Baseline(name="always D", metric="choice-exact", value=0.209),
+            Baseline(name="chance", metric="knowledge-exact", value=0.232),
+            Baseline(name="always A", metric="knowledge-exact", value=0.218),
+            Baseline(name="always B", metric="knowledge-exact", value=0.241),
+            Baseline(name="always C", metric="knowledge-exact", value=0.224),
+            Baseline(name="always D", metric="knowledge-exact", value=0.209),
         ),
         references=(
             ReferenceScore(metric="length", language="zh", mean=35.4),
@@ -293,11 +293,11 @@ def _scores(model: str, rng: random.Random, *, tuned: bool) -> tuple[Score, ...]
                 _score(metric, language, mean, width, direction, signature, n - missing, missing)
             )
     accuracy = 0.245 + 0.05 * skill + (rng.gauss(0.0, 0.02) if tuned else 0.0)
-    for by, shift, missing in (("likelihood", 0.0, 0), ("text", -0.03, 41)):
+    for by, shift, missing in (("likelihood", 0.0, 0), ("generation", -0.03, 41)):
         for credit, bonus in (("exact", 0.0), ("elastic", 0.035)):
-            name = f"choice-{credit}-{by}"
-            signature = f"choice-{credit}|level:item|v:1|by:{by}"
-            if by == "text" and model == "gpt-oss-tiny" and not tuned:
+            name = f"knowledge-{by}-{credit}"
+            signature = f"knowledge-{credit}|level:corpus|v:1|source:{by}|unread:wrong"
+            if by == "generation" and model == "gpt-oss-tiny" and not tuned:
                 nothing = MissingValue(missing="no reply names an option")
                 scores.append(
                     Score(
@@ -405,8 +405,8 @@ def _contrasts(arms: tuple[ArmResult, ...]) -> tuple[ContrastResult, ...]:
             for metric in ("chrf", "rouge-l-f", "meteor", "bleu")
             for language in ("zh", "en")
         ),
-        ("choice-exact-likelihood", None),
-        ("choice-exact-text", None),
+        ("knowledge-likelihood-exact", None),
+        ("knowledge-generation-exact", None),
     ]
     tuned = [arm for arm in arms if arm.variant == "tuned" and arm.status == "done"]
     bases = {arm.model: arm for arm in arms if arm.variant == "base"}

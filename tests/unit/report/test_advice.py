@@ -105,7 +105,7 @@ def test_a_gap_between_training_and_validation_gives_advice() -> None:
 @pytest.mark.parametrize(
     ("metric", "expected"),
     [
-        ("choice-exact-likelihood", "lost knowledge through tuning"),
+        ("knowledge-likelihood-exact", "lost knowledge through tuning"),
         ("bits-per-byte", "predict a counsellor's words worse"),
     ],
 )

@@ -47,7 +47,7 @@ def test_memory_is_in_binary_units() -> None:
 
 
 def test_accuracies_are_percentages_and_their_differences_points() -> None:
-    accuracy = Measure("choice-exact-likelihood", None)
+    accuracy = Measure("knowledge-likelihood-exact", None)
     assert accuracy.show(0.2345) == "23.4%" or accuracy.show(0.2345) == "23.5%"
     assert accuracy.show_difference(-0.012) == "−1.2"
     assert accuracy.amount("1.2").en == "1.2 percentage points"

@@ -272,7 +272,7 @@ def test_an_arm_without_a_base_is_not_compared() -> None:
 
 def test_knowledge_at_the_level_of_guessing_is_said_to_be_none() -> None:
     accuracy = Score(
-        metric="choice-exact-likelihood",
+        metric="knowledge-likelihood-exact",
         language=None,
         mean=0.30,
         interval=interval(0.22, 0.38),
@@ -283,10 +283,10 @@ def test_knowledge_at_the_level_of_guessing_is_said_to_be_none() -> None:
         n_missing=0,
     )
     baselines = (
-        Baseline(name="chance", metric="choice-exact", value=0.23),
-        Baseline(name="always B", metric="choice-exact", value=0.25),
+        Baseline(name="chance", metric="knowledge-exact", value=0.23),
+        Baseline(name="always B", metric="knowledge-exact", value=0.25),
     )
-    measure = Measure("choice-exact-likelihood", None)
+    measure = Measure("knowledge-likelihood-exact", None)
     low = findings([arm("a/lora", 1.4, scores=(accuracy,))], baselines=baselines)
     assert "No model's interval lies above what no knowledge earns (at most 25.0%)" in (
         best_sentence(low, measure).en
