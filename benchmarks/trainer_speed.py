@@ -4,8 +4,10 @@
 
 ``native`` is this package's trainer as an experiment runs it. ``plain`` is what one writes with
 transformers and peft in an afternoon: padded batches, fp32, ``model(labels=…)``. ``swift`` is
-``swift sft`` of ms-swift 4.6.0, if the interpreter of an environment that has it is given; its cost
-is that of a run of n steps less that of a run of one step, so that start-up is left out.
+``swift sft`` of ms-swift 4.6.0, if the interpreter of an environment that has it is given: same token
+ids and targets, the native trainer's precision, micro-batches of one (its default, and its fastest
+on CPU: nothing is padded). Its cost is read inside, from the first step to the last, so that
+start-up is left out; what the whole command costs is printed beside it.
 
 All train the same dialogues of the shipped pack in the same steps, with LoRA r=8 on all linear
 layers, dropout 0.1, AdamW, 32 dialogues a step. Real tokens are those of the dialogues, padding
@@ -17,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -39,6 +40,8 @@ def main() -> None:
     parser.add_argument("--families", nargs="*", help="names under models/tiny; all by default")
     parser.add_argument("--precision", default=resolve_precision("cpu"))
     parser.add_argument("--swift-python", type=Path)
+    parser.add_argument("--swift-micro-batch", type=int, default=1)
+    parser.add_argument("--swift-checkpointing", action="store_true", help="as is its default")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--worker", choices=("native", "plain"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -72,10 +75,8 @@ def measure_family(name: str, folder: Path, arguments: argparse.Namespace) -> di
         row[worker] = json.loads(done.stdout.splitlines()[-1])
     row["plain"]["n_tokens"] = row["native"]["n_tokens"]
     if arguments.swift_python:
-        cpu_s = run_swift(arguments.swift_python, folder, arguments.steps)
-        first_step = BATCH / (BATCH * arguments.steps)
-        n_tokens = row["native"]["n_tokens"] * (1 - first_step)
-        row["swift"] = {"n_tokens": n_tokens, "cpu_s": cpu_s}
+        row["swift"] = run_swift(name, folder, arguments)
+        row["swift"]["n_tokens"] = row["native"]["n_tokens"]
     return row
 
 
@@ -86,6 +87,9 @@ def pool(rows: list[dict]) -> dict:
             "n_tokens": sum(row[worker]["n_tokens"] for row in rows),
             "cpu_s": sum(row[worker]["cpu_s"] for row in rows),
         }
+        if worker == "swift":
+            whole = sum(row[worker]["cpu_s_with_start_up"] for row in rows)
+            pooled[worker]["cpu_s_with_start_up"] = whole
     return pooled
 
 
@@ -94,10 +98,15 @@ def print_row(name: str, row: dict) -> None:
     parts = [f"{name:18}"]
     parts += [f"{worker} {speed:7,.0f} tokens/CPU-s" for worker, speed in speeds.items()]
     parts += [f"native/{w} {speeds['native'] / speeds[w]:.2f}" for w in speeds if w != "native"]
+    if "cpu_s_with_start_up" in row.get("swift", {}):
+        speed = row["swift"]["n_tokens"] / row["swift"]["cpu_s_with_start_up"]
+        parts.append(f"(swift with start-up {speed:,.0f})")
     if "losses" in row["native"]:
-        pairs = list(zip(row["native"]["losses"], row["plain"]["losses"], strict=True))
-        gap = statistics.mean(abs(ours - theirs) / theirs for ours, theirs in pairs)
-        parts.append(f"loss {pairs[0][0]:.3f}→{pairs[-1][0]:.3f}, apart by {gap:.2%} on average")
+        ours = row["native"]["losses"]
+        parts.append(f"loss {ours[0]:.3f}→{ours[-1]:.3f}")
+        for worker in (name for name in row if name != "native"):
+            gaps = [abs(a - b) / b for a, b in zip(ours, row[worker]["losses"], strict=True)]
+            parts.append(f"{worker}'s apart by {statistics.mean(gaps):.2%} on average")
     print("  ".join(parts), flush=True)
 
 
@@ -228,31 +237,35 @@ def run_plain(folder: Path, _: str) -> dict:
     return {"cpu_s": time.process_time() - begun, "losses": losses}
 
 
-def run_swift(python: Path, folder: Path, n_steps: int) -> float:
-    """Return the CPU seconds of ``n_steps`` − 1 steps of ``swift sft``, start-up left out."""
-    return swift_cpu_s(python, folder, n_steps) - swift_cpu_s(python, folder, 1)
+def run_swift(name: str, folder: Path, arguments: argparse.Namespace) -> dict:
+    """Return the figures of ``swift sft`` on the same steps; needs no import of ms-swift here."""
+    from swift_training import SwiftRecipe, swift_train
 
-
-def swift_cpu_s(python: Path, folder: Path, n_steps: int) -> float:
-    # the flags that make swift do the same work; see docs/DESIGN for its traps
-    command = [
-        *(str(python.parent / "swift"), "sft", "--model", str(folder / "model")),
-        *("--check_model", "false", "--train_type", "lora", "--target_modules", "all-linear"),
-        *("--dataset", str(folder / "dialogues.jsonl"), "--split_dataset_ratio", "0"),
-        *("--lora_rank", "8", "--lora_alpha", "32", "--lora_dropout", "0.1"),
-        *("--torch_dtype", "float32", "--learning_rate", str(LEARNING_RATE)),
-        *("--per_device_train_batch_size", str(PLAIN_MICRO_BATCH)),
-        *("--gradient_accumulation_steps", str(BATCH // PLAIN_MICRO_BATCH)),
-        *("--max_steps", str(n_steps), "--save_strategy", "no", "--max_length", "4096"),
-        *("--output_dir", str(folder / "swift"), "--dataset_shuffle", "false"),
-        *("--gradient_checkpointing", "false", "--logging_steps", "1"),
-    ]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, capture_output=True, text=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        sys.exit(f"swift sft failed:\n{done.stderr[-4000:]}")
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    dialogues = (folder / "dialogues.jsonl").read_text(encoding="utf-8").splitlines()
+    messages = [{"messages": json.loads(line)["messages"]} for line in dialogues]
+    write_lines(folder / "messages.jsonl", messages)
+    recipe = SwiftRecipe(
+        learning_rate=LEARNING_RATE,
+        effective_batch=BATCH,
+        micro_batch=arguments.swift_micro_batch,
+        precision=arguments.precision,
+        gradient_checkpointing=arguments.swift_checkpointing,
+        seed=0,
+    )
+    done = swift_train(
+        arguments.swift_python,
+        model=folder / "model",
+        template=name,
+        dialogues=folder / "messages.jsonl",
+        folder=folder / "swift",
+        recipe=recipe,
+        saves=False,
+    )
+    return {
+        "cpu_s": done.updates.cpu_s,
+        "cpu_s_with_start_up": done.whole.cpu_s,
+        "losses": done.losses,
+    }
 
 
 if __name__ == "__main__":
