@@ -16,8 +16,8 @@ import numpy as np
 from scipy.stats import binom
 
 from qingting.core.missing import Missing
+from qingting.stats.clusters import cluster_sums
 from qingting.stats.contrasts import ArmScores
-from qingting.stats.estimates import cluster_sums
 from qingting.stats.intervals import bca_interval, bootstrap_means, percentile_interval, t_interval
 from qingting.stats.paired import mcnemar_test, sign_flip_test, wilcoxon_test
 from qingting.stats.proportions import clopper_pearson_interval, upper_bound, wilson_interval

@@ -108,10 +108,10 @@ def test_a_split_that_would_leave_a_side_empty(attempt, tmp_path):
 
 def test_a_recipe_for_hardware_that_is_not_here(attempt):
     status, complaints, _ = attempt(
-        "  learning_rate: 2e-3", "  learning_rate: 2e-3\n  method: qlora"
+        "  learning_rate: 2e-3", "  learning_rate: 2e-3\n  attention: flash_attention_2"
     )
     assert status == 2
-    assert any("qlora needs a CUDA GPU" in line for line in complaints)
+    assert any("flash_attention_2 needs a CUDA GPU" in line for line in complaints)
 
 
 def test_a_work_folder_that_cannot_be_written(attempt):

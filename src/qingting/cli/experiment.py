@@ -90,6 +90,8 @@ def _print_run(result: RunResult, published: dict[str, Path], *, as_json: bool) 
         if failure.error is not None and not isinstance(failure.error, QingtingError):
             traceback.print_exception(failure.error)
         print(f"qingting: {failure.stage} failed: {failure.reason}", file=sys.stderr)
+    if not published:
+        print("qingting: no report was written; one that stands there is older", file=sys.stderr)
     for name, path in published.items():
         typer.echo(f"{name}: {path}")
 

@@ -126,7 +126,7 @@ def progress_listener(blueprint: Blueprint, work: Path) -> Iterator[Listener]:
                     log.write(orjson.dumps(event.to_record(), default=str) + b"\n")
                 line = _line(event, board, last_line)
             if live is not None:
-                if event.name in ("stage_failed", "stage_retried", "note"):
+                if event.name in ("stage_failed", "note"):
                     console.print(Text(_words(event)))
             elif line:
                 print(line, file=sys.stderr, flush=True)

@@ -13,7 +13,6 @@ EventName = Literal[
     "stage_finished",
     "stage_failed",
     "stage_skipped",
-    "stage_retried",
     "run_finished",
     "resolved",
     "progress",

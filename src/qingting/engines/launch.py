@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -174,7 +173,6 @@ class Launcher:
         path = attempt / "request.json"
         path.write_bytes(request.model_dump_json().encode())
         began = time.monotonic()
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         process = subprocess.Popen(
             [sys.executable, "-m", "qingting.engines.worker", str(path)],
             stdin=subprocess.DEVNULL,
@@ -185,11 +183,17 @@ class Launcher:
         done, ended = Event(), list[_Ended]()
 
         def wait() -> None:
-            status = process.wait()
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            _, status, usage = os.wait4(process.pid, 0)  # this child's own peak, not the largest
+            process.returncode = os.waitstatus_to_exitcode(status)
             scale = 1 if sys.platform == "darwin" else 1024
-            ended.append(_Ended(status, time.monotonic() - began, cpu_s, after.ru_maxrss * scale))
+            ended.append(
+                _Ended(
+                    process.returncode,
+                    time.monotonic() - began,
+                    usage.ru_utime + usage.ru_stime,
+                    usage.ru_maxrss * scale,
+                )
+            )
             self._fresh.discard(process)
             done.set()
 

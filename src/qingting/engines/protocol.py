@@ -31,7 +31,9 @@ class Job(Frozen):
     output: str
     state: str
     runtime: Runtime
-    checkpoint: str = Field(description="Folder of the model: config, weights, tokenizer, template.")
+    checkpoint: str = Field(
+        description="Folder of the model: config, weights, tokenizer, template."
+    )
 
 
 class MeasureJob(Job):

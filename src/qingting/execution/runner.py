@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from qingting import __version__
 from qingting.core.errors import QingtingError
 from qingting.core.events import Event, EventName, Listener
+from qingting.engines.hardware import visible_gpus
 from qingting.engines.launch import JobOutcome, Launcher
 from qingting.engines.protocol import AnyJob
 from qingting.execution.executor import Executor
@@ -300,6 +301,7 @@ def hardware() -> Mapping[str, Any]:
         "python": platform.python_version(),
         "n_cores": os.cpu_count(),
         "processor": _processor(),
+        "gpus": [gpu.name for gpu in visible_gpus()],
     }
 
 

@@ -21,7 +21,7 @@ from qingting.planning.runtime import (
     runtime_obstacles,
 )
 from qingting.spec.experiment import Experiment
-from qingting.stages.base import VERSIONS, Stage
+from qingting.stages.base import ARM_KINDS, VERSIONS, Stage
 
 _ENGINE = "native"
 _ENGINE_PACKAGES = ("torch", "transformers", "peft", "tokenizers", "safetensors")
@@ -170,10 +170,14 @@ class _Builder:
             config={
                 **data.model_dump(mode="json", exclude={"train", "system_prompt"}),
                 "system_prompt": self._system_prompt(),
-                "n_prompts": text.n_prompts if text else 8,
             },
             sources=data_sources,
             versions={"numpy": _installed("numpy")},
+        )
+        self._add(
+            "prepare_prompts",
+            config={"n_prompts": text.n_prompts if text else 8, "seed": data.seed},
+            inputs={"data": "prepare_data"},
         )
         if knowledge is not None:
             spec = experiment.evaluations.knowledge
@@ -236,14 +240,12 @@ class _Builder:
                     "schedule": "schedule",
                     "measure": f"measure/{label}",
                 },
-                settings={"micro_batch": resolve_micro_batch(arm.recipe, runtime)},
                 **worker,
             )
-            dtype = "bfloat16" if runtime.precision != "fp16" else "float16"
             export = self._add(
                 "export",
                 arm.id,
-                config=common | {"dtype": dtype},
+                config=common | {"dtype": "bfloat16"},
                 inputs={"train": train, "data": "prepare_data"},
                 **worker,
             )
@@ -256,6 +258,7 @@ class _Builder:
         return {
             "recipe": recipe,
             "seed": arm.seed,
+            "micro_batch": resolve_micro_batch(arm.recipe, runtime),
             "gradient_checkpointing": resolve_gradient_checkpointing(arm.recipe, runtime),
             "frozen_modules": [],
         }
@@ -264,14 +267,14 @@ class _Builder:
         self, arm: Arm, common: dict[str, Any], exported: dict[str, str], worker: dict[str, Any]
     ) -> None:
         wanted = self.experiment.evaluations
-        evaluated: dict[str, str] = {"data": "prepare_data"}
+        evaluated: dict[str, str] = {"prompts": "prepare_prompts"}
         if wanted.text is not None:
             settings = wanted.text.model_dump(mode="json", exclude={"n_prompts", "metrics"})
             evaluated["responses"] = self._add(
                 "generate",
                 arm.id,
                 config=common | settings | {"seed": arm.seed or 0},
-                inputs=exported | {"prompts": "prepare_data"},
+                inputs=exported | {"prompts": "prepare_prompts"},
                 **worker,
             )
         knowledge = wanted.knowledge
@@ -310,7 +313,7 @@ class _Builder:
                 "benchmark",
                 arm.id,
                 config=common | wanted.inference.model_dump(mode="json"),
-                inputs=exported | {"prompts": "prepare_data"},
+                inputs=exported | {"prompts": "prepare_prompts"},
                 exclusive=True,
                 **worker,
             )
@@ -336,13 +339,21 @@ class _Builder:
             versions=_versions(_METRIC_PACKAGES),
         )
         known = {stage.id for stage in self.stages}
-        inputs = {"data": "prepare_data", "schedule": "schedule", "analysis": "analyse"}
+        inputs = {
+            "data": "prepare_data",
+            "prompts": "prepare_prompts",
+            "schedule": "schedule",
+            "analysis": "analyse",
+        }
         if "prepare_knowledge" in known:
             inputs["knowledge"] = "prepare_knowledge"
         for arm in arms:
-            for kind in ("train", "export", "generate", "benchmark", "evaluate"):
-                if f"{kind}/{arm.id}" in known:
-                    inputs[f"{kind}/{arm.id}"] = f"{kind}/{arm.id}"
+            for identity in (
+                *(f"{kind}/{arm.id}" for kind in ARM_KINDS),
+                f"generate/{arm.id}/knowledge",
+            ):
+                if identity in known:
+                    inputs[identity] = identity
         self._add(
             "report",
             config={
@@ -354,7 +365,7 @@ class _Builder:
                 "models": {label: _model_record(model) for label, model in self.models.items()},
             },
             inputs=inputs,
-            optional=frozenset(inputs) - {"data"},
+            optional=frozenset(inputs) - {"data", "prompts"},
             sources={
                 label: path for label in self.models for path in self._model_source(label).values()
             },

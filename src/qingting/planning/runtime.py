@@ -57,10 +57,4 @@ def runtime_obstacles(place: str, recipe: Recipe, runtime: Runtime) -> list[Prob
                 f"{place}.attention", "flash_attention_2 needs a CUDA GPU; this machine has none"
             )
         )
-    if runtime.precision == "fp16":
-        problems.append(
-            Problem(f"{place}.precision", "fp16 needs a CUDA GPU; use bf16 or fp32 here")
-        )
-    if recipe.method == "qlora":
-        problems.append(Problem(f"{place}.method", "qlora needs a CUDA GPU; use lora here"))
     return problems

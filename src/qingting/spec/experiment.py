@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from qingting.spec.base import Frozen
-from qingting.spec.recipe import Fraction, PositiveInt, Recipe
+from qingting.spec.recipe import PositiveInt, Recipe
 
+Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 SEED = Annotated[int, Field(ge=0, lt=2**63)]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 
@@ -51,8 +52,8 @@ class DataSpec(Frozen):
         (), description="Repairs that lose no words; see `data check`."
     )
     max_dialogues: PositiveInt | None = Field(None, description="Take a seeded sample of the data.")
-    validation: Fraction | PositiveInt = Field(0.05, description="Share or number of dialogues.")
-    test: Fraction | PositiveInt = Field(0.15, description="Share or number of dialogues.")
+    validation: Share | PositiveInt = Field(0.05, description="Share or number of dialogues.")
+    test: Share | PositiveInt = Field(0.15, description="Share or number of dialogues.")
     seed: SEED = 7
 
 
@@ -115,7 +116,7 @@ class ReportSpec(Frozen):
 
 
 class Resources(Frozen):
-    """Where and how wide to run; none of it changes a result, save the kind of device."""
+    """Where and how wide to run; of this only the kind of device and the threads enter keys."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     n_workers: PositiveInt | Literal["auto"] = "auto"

@@ -10,7 +10,7 @@ from qingting.spec.base import Frozen
 
 PositiveInt = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Precision = Literal["auto", "fp32", "bf16"]
 Attention = Literal["auto", "eager", "sdpa", "flash_attention_2"]
 
 
@@ -53,7 +53,7 @@ class Recipe(Frozen):
     arms' tokenizers; every arm sees the same dialogues in the same steps).
     """
 
-    method: Literal["lora", "qlora", "full"] = "lora"
+    method: Literal["lora", "full"] = "lora"
     lora: LoraRecipe = LoraRecipe()
     learning_rate: Annotated[float, Field(gt=0.0, strict=False)] = 2e-4
     schedule: Literal["cosine", "linear", "constant"] = "cosine"

@@ -19,6 +19,7 @@ from qingting.store.artifacts import Artifact
 STAGES = MappingProxyType(
     {
         "prepare_data": "qingting.stages.prepare_data:run",
+        "prepare_prompts": "qingting.stages.prepare_prompts:run",
         "prepare_knowledge": "qingting.stages.prepare_knowledge:run",
         "measure": "qingting.stages.measure:run",
         "schedule": "qingting.stages.schedule:run",
@@ -33,6 +34,9 @@ STAGES = MappingProxyType(
     }
 )
 """Kind of stage → the function that runs it."""
+
+ARM_KINDS = ("train", "export", "generate", "score", "benchmark", "evaluate")
+"""Kinds of stage that belong to one arm, in their order."""
 
 VERSIONS = MappingProxyType(dict.fromkeys(STAGES, 1))
 """Kind of stage → its version, part of every key. A change of what a stage computes raises it

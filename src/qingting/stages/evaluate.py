@@ -103,7 +103,7 @@ def _bits_per_byte(context: Context) -> dict[str, _Record]:
 
 
 def _text_scores(context: Context) -> dict[str, _Record]:
-    prompts = list(read_jsonl(context.inputs["data"] / "prompts.jsonl"))
+    prompts = list(read_jsonl(context.inputs["prompts"] / "prompts.jsonl"))
     texts = {
         r["id"]: r["text"] for r in read_jsonl(context.inputs["responses"] / "responses.jsonl")
     }

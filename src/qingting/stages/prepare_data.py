@@ -1,4 +1,4 @@
-"""Read, check, repair and divide the dialogues; choose the prompts that every arm answers.
+"""Read, check, repair and divide the dialogues.
 
 What a model was pre-trained on is never held out: a near-duplicate group that holds a dialogue
 seen in the pre-training of a small model goes to training as a whole.
@@ -31,7 +31,7 @@ _CJK = re.compile(r"[\u3400-\u9fff]")
 
 
 def run(context: Context) -> Summary:
-    """Write ``train``, ``validation``, ``test``, ``prompts`` and ``probes`` as JSON Lines.
+    """Write ``train``, ``validation``, ``test`` and ``probes`` as JSON Lines.
 
     ``check.json`` holds what the check found, ``quarantine.jsonl`` every row that was not used.
     """
@@ -64,8 +64,6 @@ def run(context: Context) -> Summary:
     sides = {"train": divided.training, "validation": divided.validation, "test": divided.test}
     for side, members in sides.items():
         write_jsonl(context.output / f"{side}.jsonl", [d.to_record() for d in members])
-    prompts = choose_prompts(divided.test, n_prompts=config["n_prompts"], seed=config["seed"])
-    write_jsonl(context.output / "prompts.jsonl", prompts)
     write_jsonl(
         context.output / "probes.jsonl",
         [d.to_record() for d in islice(divided.validation, _N_PROBES)],
@@ -86,7 +84,6 @@ def run(context: Context) -> Summary:
             "kinds": dict(sorted(Counter(d.kind or "unlabelled" for d in prepared).items())),
             "system_prompt": config["system_prompt"],
         },
-        "n_prompts": len(prompts),
     }
 
 
@@ -150,45 +147,6 @@ def language_of(dialogue: Dialogue) -> str:
     text = "".join(message.content for message in dialogue.turns)
     n_letters = sum(character.isalpha() for character in text)
     return "zh" if len(_CJK.findall(text)) * 5 >= n_letters else "en"
-
-
-def choose_prompts(
-    dialogues: Sequence[Dialogue], *, n_prompts: int, seed: int
-) -> list[dict[str, Any]]:
-    """Return prompts, each a conversation up to a client turn, with the counsellor's real reply.
-
-    Every dialogue gives one prompt before any gives a second; which turn is decided by a digest
-    of seed and id, so that adding a dialogue changes no other prompt.
-    """
-    order = sorted(dialogues, key=lambda d: _place(seed, d.id))
-    turns = {
-        d.id: sorted(
-            (n for n, message in enumerate(d.messages) if message.role == "assistant"),
-            key=lambda n, identity=d.id: _place(seed, f"{identity}#{n}"),  # type: ignore[misc]
-        )
-        for d in order
-    }
-    prompts: list[dict[str, Any]] = []
-    for depth in range(max((len(places) for places in turns.values()), default=0)):
-        for dialogue in order:
-            if len(prompts) == n_prompts:
-                return prompts
-            if depth < len(turns[dialogue.id]):
-                prompts.append(_prompt(dialogue, turns[dialogue.id][depth]))
-    return prompts
-
-
-def _prompt(dialogue: Dialogue, at: int) -> dict[str, Any]:
-    return {
-        "id": f"{dialogue.id}#{at}",
-        "dialogue": dialogue.id,
-        "language": dialogue.language,
-        "kind": dialogue.kind,
-        "messages": [
-            {"role": role, "content": content} for role, content in dialogue.messages[:at]
-        ],
-        "reference": dialogue.messages[at].content,
-    }
 
 
 def _sum_of(reports: Sequence[CheckReport]) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from typing import Any
 
 import orjson
 
+from qingting.core.missing import Missing
+from qingting.metrics.text import score_texts
 from qingting.report.advice import advise
 from qingting.report.html import render_html
 from qingting.report.markdown import render_markdown
 from qingting.report.results import Measurements, Outcomes, Results
-from qingting.stages.base import Context, Summary, read_json, read_jsonl
+from qingting.stages.base import ARM_KINDS, Context, Summary, read_json, read_jsonl
 from qingting.store.artifacts import Artifact
 
 
@@ -59,6 +61,7 @@ def _outcomes(context: Context) -> Outcomes:
         "contrasts": [_contrast(one) for one in analysis["contrasts"]],
         "rankings": analysis["rankings"],
         "baselines": _baselines(context),
+        "references": _references(context),
         "examples": _examples(context),
         "advice": [],
         "versions": dict(context.stage.versions),
@@ -89,7 +92,7 @@ def _arm(context: Context, arm: Mapping[str, Any], analysis: Mapping[str, Any]) 
     reason = next(
         (
             f"{kind}: {context.failures[f'{kind}/{identity}']}"
-            for kind in ("train", "export", "generate", "evaluate")
+            for kind in ARM_KINDS
             if f"{kind}/{identity}" in context.failures
         ),
         None,
@@ -215,6 +218,22 @@ def _baselines(context: Context) -> list[dict[str, Any]]:
     return list(artifact.manifest["summary"]["baselines"]) if artifact is not None else []
 
 
+def _references(context: Context) -> list[dict[str, Any]]:
+    """Return how long and how repetitive the counsellor's own answers are, per language."""
+    prompts = list(read_jsonl(context.inputs["prompts"] / "prompts.jsonl"))
+    rows = []
+    for language in ("zh", "en"):
+        words = [p["reference"] for p in prompts if p["language"] == language]
+        if not words:
+            continue
+        scores = score_texts(words, metrics=("length", "repetition"), language=language).scores
+        for name, score in scores.items():
+            corpus = score.corpus
+            mean = corpus.to_record() if isinstance(corpus, Missing) else corpus
+            rows.append({"metric": name, "language": language, "mean": mean})
+    return rows
+
+
 def _examples(context: Context) -> list[dict[str, Any]]:
     """Return prompts that every arm answered: languages and kinds in turn, in the prompts' order."""
     n_examples = context.config["experiment"]["report"]["n_examples"]
@@ -229,7 +248,7 @@ def _examples(context: Context) -> list[dict[str, Any]]:
     if not responses:
         return []
     groups: dict[tuple[Any, Any], list[dict[str, Any]]] = {}
-    for prompt in read_jsonl(context.inputs["data"] / "prompts.jsonl"):
+    for prompt in read_jsonl(context.inputs["prompts"] / "prompts.jsonl"):
         groups.setdefault((prompt["language"], prompt.get("kind")), []).append(prompt)
     chosen: list[dict[str, Any]] = []
     while len(chosen) < n_examples and any(groups.values()):
@@ -272,7 +291,7 @@ def _costs(context: Context, identity: str) -> dict[str, Any]:
     stages = [
         {"stage": role, **artifact.manifest["cost"]}
         for role, artifact in sorted(context.inputs.items())
-        if role.endswith(f"/{identity}")
+        if role.endswith((f"/{identity}", f"/{identity}/knowledge"))
     ]
     return {
         "arm": identity,

@@ -38,9 +38,7 @@ def run(context: Context) -> Summary:
         }
         for m in models
     ]
-    sides = {
-        side: list(read_jsonl(data / f"{side}.jsonl")) for side in ("train", "validation", "test")
-    }
+    sides = {side: list(read_jsonl(data / f"{side}.jsonl")) for side in ("train", "validation")}
     common = common_lengths(
         [record for records in sides.values() for record in records],
         ends,

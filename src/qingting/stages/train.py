@@ -20,7 +20,7 @@ def run(context: Context) -> Summary:
     config = context.config
     data, schedule = context.inputs["data"], context.inputs["schedule"]
     recipe = Recipe.model_validate_json(orjson.dumps(config["recipe"]))
-    micro_batch = int(context.stage.settings["micro_batch"])
+    micro_batch = int(config["micro_batch"])
     while True:
         job = TrainJob(
             output=str(context.output),

@@ -130,7 +130,7 @@ def keys(made, *, sources="0" * 64):
     for stage in made.stages:
         inputs = {role: found[identity] for role, identity in stage.inputs.items()}
         found[stage.id] = key_of(
-            stage, inputs=inputs, sources={role: sources for role in stage.sources}
+            stage, inputs=inputs, sources=dict.fromkeys(stage.sources, sources)
         )
     return found
 

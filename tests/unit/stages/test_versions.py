@@ -38,13 +38,12 @@ def test_a_stage_counts_the_engine_code_it_runs(script):
     assert {"train.py", "training.py", "batches.py", "loss.py", "chat.py"} <= reached
 
 
-def test_comments_and_docstrings_do_not_count(script, tmp_path, monkeypatch):
+def test_comments_do_not_count_and_code_does(script, tmp_path, monkeypatch):
     monkeypatch.setattr(script, "SOURCE", tmp_path)
-    one, two = tmp_path / "one.py", tmp_path / "sub" / "one.py"
-    two.parent.mkdir()
-    one.write_text('"""Said one way."""\n\nX = 1  # so\n')
-    before = script._digest([one])
-    one.write_text('"""Said another way."""\nX = 1\n')
-    assert script._digest([one]) == before
-    one.write_text("X = 2\n")
-    assert script._digest([one]) != before
+    path = tmp_path / "one.py"
+    path.write_text("# why\n\nX = 1\n")
+    before = script._digest([path])
+    path.write_text("X = 1\n# because\n")
+    assert script._digest([path]) == before
+    path.write_text("X = 2\n")
+    assert script._digest([path]) != before

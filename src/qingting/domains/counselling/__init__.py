@@ -1,0 +1,1 @@
+"""The counselling pack: dialogues, knowledge questions, prompts."""

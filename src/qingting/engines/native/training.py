@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 import torch
 
-from qingting.core.errors import DataError, EngineError, NonFiniteLossError
+from qingting.core.errors import DataError, NonFiniteLossError
 from qingting.engines.native import checkpoints
 from qingting.engines.native.adapters import prepare_trainable, save_adapter
 from qingting.engines.native.attention import VARLEN
@@ -353,15 +353,9 @@ class _Trainer:
 
 def _load(job: TrainJob) -> Checkpoint:
     """Return the model in the precision that its weights are held in during training."""
-    method, runtime = job.recipe.method, job.runtime
-    if method == "qlora":
-        raise EngineError(
-            "recipe.method qlora needs a CUDA device and bitsandbytes, which this engine does not "
-            "bring: use lora, or train this arm with the ms-swift engine."
-        )
     # what is trained is held in fp32; a frozen base is held as it computes
-    dtype = torch.float32 if method == "full" else DTYPES[runtime.precision]
-    return load_checkpoint(job.checkpoint, runtime, dtype=dtype)
+    dtype = torch.float32 if job.recipe.method == "full" else DTYPES[job.runtime.precision]
+    return load_checkpoint(job.checkpoint, job.runtime, dtype=dtype)
 
 
 def _read_plan(job: TrainJob, checkpoint: Checkpoint) -> Plan:
@@ -378,7 +372,7 @@ def _read_plan(job: TrainJob, checkpoint: Checkpoint) -> Plan:
     }
     if missing := sorted(wanted - examples.keys()):
         raise DataError(f"{job.schedule} names dialogues that {job.dialogues} lacks: {missing[:5]}")
-    held_out = list(read_dialogues(job.validation))
+    held_out = [one for one in read_dialogues(job.validation) if one.id in n_messages]
     validation = [
         encode_dialogue(template, dialogue, n_messages=n_messages.get(dialogue.id))
         for dialogue in held_out

@@ -1,0 +1,1 @@
+"""Six small models, one per candidate family, that run on a laptop."""
