@@ -114,7 +114,8 @@ def _hub_model(reference: str, hub: str, identity: str, revision: str | None) ->
     family = next((f for f in _PUBLISHED_LAYOUTS if f in identity.lower()), None)
     published = _PUBLISHED_LAYOUTS.get(family or "")
     convert = (
-        f", then bring it to {_CONVERTED[published]}: its published layout no longer loads"
+        f", then bring it to {_CONVERTED[published]} with `qingting models convert SRC DST`: "
+        "its published layout no longer loads"
         if published
         else ""
     )
@@ -177,7 +178,8 @@ def _obstacle(folder: Path) -> str | None:
     if architecture in _CONVERTED:
         return (
             f"{folder}: {architecture} is a published layout that needs remote code; "
-            f"give a folder converted to {_CONVERTED[architecture]}"
+            f"bring it to {_CONVERTED[architecture]} with `qingting models convert {folder} DST` "
+            "and use DST"
         )
     if not any(any(folder.glob(pattern)) for pattern in _WEIGHTS):
         return f"{folder}: config.json but no weights; add model.safetensors (or fetch it again)"

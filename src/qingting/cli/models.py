@@ -1,0 +1,124 @@
+"""``qingting models``: list the small models that ship, and convert published checkpoints."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+app = typer.Typer(
+    help="List the models that ship and bring older checkpoints to native architectures.",
+    no_args_is_help=True,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+_PLAIN_EVERY_S = 10.0
+
+
+@app.callback()
+def _models() -> None:
+    """List the models that ship and bring older checkpoints to native architectures."""
+
+
+@app.command("list")
+def list_models(as_json: AsJson = False) -> None:
+    """List the small models that ship: architecture, parameters, licence."""
+    from qingting.models.shipped import describe_shipped
+
+    models = describe_shipped()
+    if as_json:
+        _print_json([model._asdict() for model in models])
+        return
+    width = max((len(model.name) for model in models), default=0)
+    for model in models:
+        size = f"{model.n_parameters / 1e6:.1f} M" if model.n_parameters else "no weights"
+        typer.echo(f"{model.name:<{width}}  {model.architecture:<19} {size:>10}  {model.licence}")
+
+
+@app.command()
+def convert(
+    source: Annotated[
+        Path, typer.Argument(metavar="SRC", help="Folder as published.", show_default=False)
+    ],
+    destination: Annotated[
+        Path, typer.Argument(metavar="DST", help="Folder to make.", show_default=False)
+    ],
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16"] | None,
+        typer.Option(help="Type of every tensor. [default: the source's own]"),
+    ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Compare with reference arithmetic, layer by layer."),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a model that stands at DST.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring ChatGLM3, Baichuan2-7B, InternLM2(.5) or GPT-OSS MXFP4 to a native architecture.
+
+    Weights, tokenizer and chat template; no code of the source is run. DST is there whole or not
+    at all; an interrupted conversion goes on where it stopped.
+    """
+    from qingting.models.convert.conversion import convert as convert_model
+
+    with _progress() as on_progress:
+        result = convert_model(
+            source,
+            destination,
+            dtype=dtype,
+            verify=verify,
+            force=force,
+            on_progress=on_progress,
+        )
+    if as_json:
+        _print_json(result.to_record())
+        return
+    rate = result.n_bytes_read / 1e6 / max(result.seconds, 1e-9)
+    typer.echo(
+        f"{result.destination}: {result.layout} → {result.architecture}, {result.dtype}, "
+        f"{result.n_tensors} tensors in {result.n_shards} file"
+        f"{'' if result.n_shards == 1 else 's'}; {result.seconds:.1f} s, {rate:.0f} MB/s"
+    )
+    if result.max_logit_difference is not None:
+        typer.echo(f"verified: logits differ by {result.max_logit_difference:.1g} at most")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Yield a callback that shows bytes written, share and time left on stderr."""
+    began = time.monotonic()
+    on_terminal = sys.stderr.isatty()
+    last = began
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < (0.2 if on_terminal else _PLAIN_EVERY_S):
+            return
+        last = now
+        left = (now - began) * (total - done) / max(done, 1)
+        line = (
+            f"{done / 1e9:.2f} of {total / 1e9:.2f} GB ({done / max(total, 1):.0%}), "
+            f"{done / 1e6 / (now - began):.0f} MB/s, {left:.0f} s left"
+        )
+        print(f"\r\x1b[K{line}" if on_terminal else line, end="" if on_terminal else "\n",
+              file=sys.stderr, flush=True)  # fmt: skip
+
+    try:
+        yield show
+    finally:
+        if on_terminal and last > began:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _print_json(result: Any) -> None:
+    import orjson
+
+    typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
