@@ -28,7 +28,7 @@ def attempt(tmp_path):
         spec.write_text(SMALL.replace(old, new) if old else SMALL, encoding="utf-8")
         started = Run(spec, work or tmp_path / "work", *options)
         status, _, err = started.finish(120)
-        assert "Traceback" not in err
+        assert "Traceback" not in err, err[-3000:]
         complaints = [line for line in err.splitlines() if line.startswith("qingting: ")]
         return status, complaints, err
 

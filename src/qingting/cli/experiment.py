@@ -68,6 +68,8 @@ def run(
             )
             raise typer.Exit(130) from None
         published = publish(result, folder)
+    if not published and (folder / "report").is_dir():
+        print(f"qingting: {folder / 'report'} is the report of an earlier run", file=sys.stderr)
     _print_run(result, published, as_json=as_json)
     if result.failures:
         raise typer.Exit(1)
@@ -90,8 +92,6 @@ def _print_run(result: RunResult, published: dict[str, Path], *, as_json: bool) 
         if failure.error is not None and not isinstance(failure.error, QingtingError):
             traceback.print_exception(failure.error)
         print(f"qingting: {failure.stage} failed: {failure.reason}", file=sys.stderr)
-    if not published:
-        print("qingting: no report was written; one that stands there is older", file=sys.stderr)
     for name, path in published.items():
         typer.echo(f"{name}: {path}")
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from qingting.planning.arms import deviations
 from qingting.planning.build import Blueprint
 from qingting.planning.plan import PlannedStage
+from qingting.spec.experiment import Experiment, Question
 
 _PLAIN_WIDTH = 160
 _STYLE = {"cached": "green", "to do": "yellow", "blocked": "red"}
@@ -23,7 +24,7 @@ def print_plan(blueprint: Blueprint, planned: Sequence[PlannedStage], work: Path
     if not console.is_terminal:
         console = Console(width=_PLAIN_WIDTH)
     experiment = blueprint.experiment
-    console.print(Text(f"{experiment.experiment}: {experiment.question or ''}".rstrip(": ")))
+    console.print(Text(f"{experiment.experiment}: {_asked(experiment)}".rstrip(": ")))
     models = Table(title="Models")
     for name in ("model", "from", "runs as", "deviates from the common recipe"):
         models.add_column(name, overflow="fold")
@@ -58,6 +59,11 @@ def print_plan(blueprint: Blueprint, planned: Sequence[PlannedStage], work: Path
         console.print(Text("Before it can run here:", "bold"))
         for problem in blueprint.obstacles:
             console.print(Text(f"  {problem}", "red"))
+
+
+def _asked(experiment: Experiment) -> str:
+    question = experiment.question
+    return question.en if isinstance(question, Question) else question or ""
 
 
 def _plain(value: object) -> str:

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from qingting.report import charts, cost_tables, tables
 from qingting.report.findings import Findings
 from qingting.report.quantities import count, plain
-from qingting.report.results import Advice, ArmResult, Example, Finding, Results
+from qingting.report.results import Advice, ArmResult, Example, Finding, Question, Results
 from qingting.report.texts import Bilingual, both, text
 from qingting.report.words import summarise
 
@@ -100,7 +100,7 @@ class _Anchors:
         return f"table-{self._number(table)}-note-{note}"
 
 
-def show(words: Bilingual | Advice | Finding | str) -> Markup:
+def show(words: Bilingual | Advice | Finding | Question | str) -> Markup:
     """Return a text for the page: escaped, in both languages where they differ.
 
     Names in backticks become code, leads in double asterisks bold; nothing else is interpreted.

@@ -7,7 +7,7 @@ import re
 from qingting.report import cost_tables, tables
 from qingting.report.findings import Findings
 from qingting.report.html import seeds_of, specification_yaml
-from qingting.report.results import Advice, Results
+from qingting.report.results import Advice, Question, Results
 from qingting.report.tables import Cell, Row, Table
 from qingting.report.texts import Bilingual, text
 from qingting.report.words import summarise
@@ -22,7 +22,11 @@ def render_markdown(results: Results) -> str:
     findings = Findings(outcomes)
     summary = summarise(results)
     level = tables.level_of(findings)
-    question = escaped(outcomes.question) if outcomes.question else _line(text("no_question"))
+    asked = outcomes.question
+    if isinstance(asked, Question):
+        question = f"{escaped(asked.zh)} · {escaped(asked.en)}"
+    else:
+        question = escaped(asked) if asked else _line(text("no_question"))
     parts = [
         f"# {question}",
         f"{_line(text('report'))} · `{outcomes.experiment}` · {measurements.finished}",

@@ -246,11 +246,18 @@ class Advice(Frozen):
     evidence: tuple[Finding, ...]
 
 
+class Question(Frozen):
+    """What was asked, in both languages."""
+
+    zh: str
+    en: str
+
+
 class Outcomes(Frozen):
     """All that does not depend on time."""
 
     experiment: str
-    question: str | None
+    question: str | Question | None
     specification: dict[str, Any]
     data: DataResult
     models: tuple[ModelResult, ...]

@@ -123,12 +123,19 @@ class Resources(Frozen):
     n_threads: PositiveInt = Field(1, description="Threads of one worker on CPU; enters the key.")
 
 
+class Question(Frozen):
+    """What is asked, in both languages of the report."""
+
+    zh: str
+    en: str
+
+
 class Experiment(Frozen):
     """One question with everything needed to answer it."""
 
     experiment: str = Field(description="A short name: letters, digits, dot, dash, underscore.")
-    question: str | None = Field(
-        None, description="What is asked, in a sentence; heads the report."
+    question: str | Question | None = Field(
+        None, description="What is asked, in a sentence or as {zh, en}; heads the report."
     )
     models: Annotated[tuple[ModelSpec, ...], Field(min_length=1)]
     data: DataSpec = DataSpec()
