@@ -66,7 +66,7 @@ def plan(settings: Settings) -> Plan:
     config["architectures"] = [TARGET]
     hidden, vocabulary = settings.integer("hidden_size"), settings.integer("vocab_size")
     steps = [rename("model.embed_tokens.weight", "model.embed_tokens.weight", (vocabulary, hidden))]
-    for index in range(settings.integer("num_hidden_layers")):
+    for index in range(settings.n_layers("num_hidden_layers")):
         steps += _layer(f"model.layers.{index}", settings)
     steps.append(rename("model.norm.weight", "model.norm.weight", (hidden,)))
     if not settings.flag("tie_word_embeddings", default=False):

@@ -44,7 +44,7 @@ def plan(settings: Settings) -> Plan:
         "vocab_size": vocabulary,
         "hidden_size": hidden,
         "intermediate_size": ffn,
-        "num_hidden_layers": settings.integer("num_hidden_layers"),
+        "num_hidden_layers": settings.n_layers("num_hidden_layers"),
         "num_attention_heads": n_heads,
         "num_key_value_heads": n_groups,
         "head_dim": hidden // n_heads,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Shape = tuple[int, ...]
+_MOST_LAYERS = 1000
 
 
 class TensorSpec(NamedTuple):
@@ -104,6 +105,13 @@ class Settings:
         value = self.values.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ModelError(f"{self.place}: {key} must be a positive whole number, not {value!r}")
+        return value
+
+    def n_layers(self, key: str) -> int:
+        """Return the number of layers, no more than any model has."""
+        value = self.integer(key)
+        if value > _MOST_LAYERS:
+            raise ModelError(f"{self.place}: {key} is {value}; no such model has that many layers")
         return value
 
     def token_id(self, key: str) -> int | list[int] | None:

@@ -220,6 +220,9 @@ class _Safetensors(Mapping[str, "Tensor"]):
         tensor: Tensor = self._file.get_tensor(name)  # type: ignore[no-untyped-call]
         return tensor
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
     def __iter__(self) -> Any:
         return iter(self._names)
 

@@ -289,7 +289,10 @@ def _escaped(text: str) -> str:
 def _by_merging(model: SentencePieceModel, vocabulary: Mapping[str, int]) -> Tokenizer:
     from tokenizers import Tokenizer, models
 
-    return Tokenizer(models.BPE(vocab=dict(vocabulary), merges=list(merges(model))))
+    unknown = next(text for text, i in vocabulary.items() if i == model.unknown_id)
+    return Tokenizer(
+        models.BPE(vocab=dict(vocabulary), merges=list(merges(model)), unk_token=unknown)
+    )
 
 
 def _check_reachable(
