@@ -232,6 +232,7 @@ def main() -> None:
     parser.add_argument("--precision", default="bf16", choices=sorted(DTYPES))
     parser.add_argument("--micro-batch", type=int, default=4)
     parser.add_argument("--effective-batch", type=int, default=32)
+    parser.add_argument("--gradient-checkpointing", action="store_true")
     parser.add_argument("--steps", type=int)
     arguments = parser.parse_args()
     folder = arguments.work or Path(tempfile.mkdtemp(prefix="swift-training-"))
@@ -245,6 +246,7 @@ def main() -> None:
             precision=arguments.precision,
             micro_batch=arguments.micro_batch,
             effective_batch=arguments.effective_batch,
+            gradient_checkpointing=arguments.gradient_checkpointing,
         ),
         n_steps=arguments.steps,
         saves=False,

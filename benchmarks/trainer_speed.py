@@ -6,8 +6,9 @@
 transformers and peft in an afternoon: padded batches, fp32, ``model(labels=…)``. ``swift`` is
 ``swift sft`` of ms-swift 4.6.0, if the interpreter of an environment that has it is given: same token
 ids and targets, the native trainer's precision, micro-batches of one (its default, and its fastest
-on CPU: nothing is padded). Its cost is read inside, from the first step to the last, so that
-start-up is left out; what the whole command costs is printed beside it.
+on CPU: nothing is padded), without gradient checkpointing; ``swift-default`` is the same with
+gradient checkpointing, which is its default. Its cost is read inside, from the first step to the
+last, so that start-up is left out; what the whole command costs is printed beside it.
 
 All train the same dialogues of the shipped pack in the same steps, with LoRA r=8 on all linear
 layers, dropout 0.1, AdamW, 32 dialogues a step. Real tokens are those of the dialogues, padding
@@ -41,7 +42,6 @@ def main() -> None:
     parser.add_argument("--precision", default=resolve_precision("cpu"))
     parser.add_argument("--swift-python", type=Path)
     parser.add_argument("--swift-micro-batch", type=int, default=1)
-    parser.add_argument("--swift-checkpointing", action="store_true", help="as is its default")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--worker", choices=("native", "plain"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -75,8 +75,9 @@ def measure_family(name: str, folder: Path, arguments: argparse.Namespace) -> di
         row[worker] = json.loads(done.stdout.splitlines()[-1])
     row["plain"]["n_tokens"] = row["native"]["n_tokens"]
     if arguments.swift_python:
-        row["swift"] = run_swift(name, folder, arguments)
-        row["swift"]["n_tokens"] = row["native"]["n_tokens"]
+        for worker, checkpoints in (("swift", False), ("swift-default", True)):
+            row[worker] = run_swift(name, folder, arguments, gradient_checkpointing=checkpoints)
+            row[worker]["n_tokens"] = row["native"]["n_tokens"]
     return row
 
 
@@ -87,7 +88,7 @@ def pool(rows: list[dict]) -> dict:
             "n_tokens": sum(row[worker]["n_tokens"] for row in rows),
             "cpu_s": sum(row[worker]["cpu_s"] for row in rows),
         }
-        if worker == "swift":
+        if worker.startswith("swift"):
             whole = sum(row[worker]["cpu_s_with_start_up"] for row in rows)
             pooled[worker]["cpu_s_with_start_up"] = whole
     return pooled
@@ -98,9 +99,10 @@ def print_row(name: str, row: dict) -> None:
     parts = [f"{name:18}"]
     parts += [f"{worker} {speed:7,.0f} tokens/CPU-s" for worker, speed in speeds.items()]
     parts += [f"native/{w} {speeds['native'] / speeds[w]:.2f}" for w in speeds if w != "native"]
-    if "cpu_s_with_start_up" in row.get("swift", {}):
-        speed = row["swift"]["n_tokens"] / row["swift"]["cpu_s_with_start_up"]
-        parts.append(f"(swift with start-up {speed:,.0f})")
+    for worker, figures in row.items():
+        if "cpu_s_with_start_up" in figures:
+            speed = figures["n_tokens"] / figures["cpu_s_with_start_up"]
+            parts.append(f"({worker} with start-up {speed:,.0f})")
     if "losses" in row["native"]:
         ours = row["native"]["losses"]
         parts.append(f"loss {ours[0]:.3f}→{ours[-1]:.3f}")
@@ -237,7 +239,9 @@ def run_plain(folder: Path, _: str) -> dict:
     return {"cpu_s": time.process_time() - begun, "losses": losses}
 
 
-def run_swift(name: str, folder: Path, arguments: argparse.Namespace) -> dict:
+def run_swift(
+    name: str, folder: Path, arguments: argparse.Namespace, *, gradient_checkpointing: bool
+) -> dict:
     """Return the figures of ``swift sft`` on the same steps; needs no import of ms-swift here."""
     from swift_training import SwiftRecipe, swift_train
 
@@ -249,7 +253,7 @@ def run_swift(name: str, folder: Path, arguments: argparse.Namespace) -> dict:
         effective_batch=BATCH,
         micro_batch=arguments.swift_micro_batch,
         precision=arguments.precision,
-        gradient_checkpointing=arguments.swift_checkpointing,
+        gradient_checkpointing=gradient_checkpointing,
         seed=0,
     )
     done = swift_train(
@@ -257,7 +261,7 @@ def run_swift(name: str, folder: Path, arguments: argparse.Namespace) -> dict:
         model=folder / "model",
         template=name,
         dialogues=folder / "messages.jsonl",
-        folder=folder / "swift",
+        folder=folder / ("swift-default" if gradient_checkpointing else "swift"),
         recipe=recipe,
         saves=False,
     )
