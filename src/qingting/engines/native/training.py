@@ -304,6 +304,12 @@ class _Trainer:
 
     def _announce(self) -> None:
         trainable, job = self.trainable, self.job
+        if job.runtime.attention != "sdpa":
+            self.emit(
+                "note",
+                message=f"attention {job.runtime.attention} is asked for; this engine attends "
+                "dialogue by dialogue through torch's own fused kernels, with the same result",
+            )
         self.emit(
             "resolved",
             **job.runtime.model_dump(),
