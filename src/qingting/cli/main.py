@@ -43,13 +43,14 @@ def _root(
 
 
 def _mount() -> None:
-    from qingting.cli import data, experiment, metrics
+    from qingting.cli import data, experiment, metrics, models
 
     app.command("run")(experiment.run)
     app.command("plan")(experiment.plan)
     app.command("init")(experiment.init)
     app.command("schema")(experiment.schema)
     app.add_typer(data.app, name="data", help="Check, convert and split dialogues.")
+    app.add_typer(models.app, name="models", help="List models; convert older ones.")
     app.add_typer(metrics.app, name="metrics", help="Score replies against references.")
 
 

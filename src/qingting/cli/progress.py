@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import orjson
 from rich.console import Console, Group
@@ -123,7 +124,7 @@ def progress_listener(blueprint: Blueprint, work: Path) -> Iterator[Listener]:
             with lock:
                 board.take(event)
                 with storage_errors(work):
-                    log.write(orjson.dumps(event.to_record(), default=str) + b"\n")
+                    log.write(orjson.dumps(_kept(event), default=str) + b"\n")
                 line = _line(event, board, last_line)
             if live is not None:
                 if event.name in ("stage_failed", "note"):
@@ -136,6 +137,14 @@ def progress_listener(blueprint: Blueprint, work: Path) -> Iterator[Listener]:
         else:
             with live:
                 yield listen
+
+
+def _kept(event: Event) -> dict[str, Any]:
+    """Return what the event file holds: all but the words of a sample, which its artifact has."""
+    record = event.to_record()
+    if event.name == "sample":
+        record.pop("text", None)
+    return record
 
 
 def _line(event: Event, board: Board, last_line: dict[str, float]) -> str:

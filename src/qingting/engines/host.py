@@ -14,6 +14,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 
 import orjson
 
@@ -86,6 +87,8 @@ def _start(
             os.open(os.devnull, os.O_RDONLY)
             redirect_output(request.log)
             status = run(request)
+        except BaseException:  # a fork must never return into the server's loop
+            traceback.print_exc()
         finally:
             sys.stdout.flush()
             sys.stderr.flush()

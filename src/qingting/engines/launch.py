@@ -61,36 +61,89 @@ def environment(n_threads: int) -> dict[str, str]:
     }
 
 
+class _Server:
+    """One fork server: its process, and the jobs that it was given and has not ended yet."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "qingting.engines.host"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        )
+        self._lock = Lock()
+        self._next = 0
+        self._waiting: dict[int, tuple[Event, list[_Ended]]] = {}
+        self._is_over = False
+        self._ready = Event()
+        Thread(target=self._listen, daemon=True).start()
+
+    def submit(self, request: Request) -> _End | None:
+        """Hand over a job once the imports are done; None where the server is gone."""
+        self._ready.wait()
+        done, ended = Event(), list[_Ended]()
+        with self._lock:
+            if self._is_over:
+                return None
+            self._waiting[self._next] = (done, ended)
+            message = {"id": self._next, "request": request.model_dump()}
+            self._next += 1
+            assert self.process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):  # the listener notices, and ends the job
+                self.process.stdin.write(orjson.dumps(message) + b"\n")
+                self.process.stdin.flush()
+        return _End(done, ended)
+
+    def close(self) -> None:
+        """Kill the server and all its workers."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        with contextlib.suppress(BrokenPipeError):  # what it was told and never read
+            if self.process.stdin is not None:
+                self.process.stdin.close()
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as answers:
+            for line in answers:
+                message = orjson.loads(line)
+                if "ready" in message:
+                    self._ready.set()
+                elif "status" in message:
+                    with self._lock:
+                        done, ended = self._waiting.pop(message["id"])
+                    ended.append(_Ended(*(message[name] for name in _Ended._fields)))
+                    done.set()
+        with self._lock:
+            self._is_over = True
+            for done, _ in self._waiting.values():
+                done.set()
+        self._ready.set()
+
+
 class Launcher:
     """Runs jobs in worker processes; one instance for a run, closed at its end.
 
-    ``run`` may be called from several threads at once. Create it in the main thread and call
-    ``warm`` there: a worker dies with the *thread* that started it.
+    ``run`` may be called from several threads at once. A worker dies with the *thread* that
+    started it, so call ``warm`` in the main thread; the threads of an executor live as long as
+    the launcher, too.
     """
 
     def __init__(self, *, n_threads: int = 1, fork: bool = True) -> None:
         self._environment = environment(n_threads)
         self._fork = fork and sys.platform == "linux"
-        self._server: subprocess.Popen[bytes] | None = None
-        self._ready = Event()
+        self._server: _Server | None = None
         self._lock = Lock()
-        self._next = 0
-        self._waiting: dict[int, tuple[Event, list[_Ended]]] = {}
         self._fresh: set[subprocess.Popen[bytes]] = set()
-        self._closed = False
+        self._is_closed = False
 
     def warm(self) -> None:
         """Start the fork server, if this launcher uses one; its imports go on in the background."""
-        if not self._fork or self._server is not None:
-            return
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "qingting.engines.host"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=self._environment,
-            start_new_session=True,
-        )
-        Thread(target=self._listen, daemon=True).start()
+        with self._lock:
+            if self._fork and self._server is None and not self._is_closed:
+                self._server = _Server(self._environment)
 
     def run(
         self,
@@ -112,7 +165,7 @@ class Launcher:
             log=str(attempt / "worker.log"),
         )
         Path(request.job).write_bytes(job.model_dump_json().encode())
-        Path(request.events).touch()
+        Path(request.events).write_bytes(b"")  # an earlier job of this attempt may have failed
         forked = self._fork and job.runtime.device == "cpu"
         end = self._run_forked(request) if forked else self._run_fresh(request, attempt)
         failure: dict[str, Any] | None = None
@@ -140,34 +193,27 @@ class Launcher:
 
     def close(self) -> None:
         """End every worker at once; what they did so far is safe on disk."""
-        self._closed = True
-        for process in [*self._fresh, *([self._server] if self._server else [])]:
+        with self._lock:
+            self._is_closed = True
+            server, fresh = self._server, list(self._fresh)
+        if server is not None:
+            server.close()
+        for process in fresh:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            for stream in (process.stdin, process.stdout):
-                if stream is not None:
-                    stream.close()
-        for event, _ in list(self._waiting.values()):
-            event.set()
 
     def _run_forked(self, request: Request) -> _End:
-        if self._server is None:
-            raise EngineError("the launcher was not warmed")
-        done, ended = Event(), list[_Ended]()
-        self._ready.wait()
-        with self._lock:
-            identity = self._next
-            self._next += 1
-            self._waiting[identity] = (done, ended)
-            message = orjson.dumps({"id": identity, "request": request.model_dump()}) + b"\n"
-            assert self._server.stdin is not None
-            try:
-                self._server.stdin.write(message)
-                self._server.stdin.flush()
-            except (BrokenPipeError, ValueError):
-                done.set()
-        return _End(done, ended)
+        """Hand a job to the fork server; one that died under us is started again once."""
+        for _ in range(2):
+            self.warm()
+            server = self._server
+            end = server.submit(request) if server is not None else None
+            if end is not None:
+                return end
+            with self._lock:
+                if self._server is server:
+                    self._server = None
+        raise EngineError("the fork server died twice before it could take this job")
 
     def _run_fresh(self, request: Request, attempt: Path) -> _End:
         path = attempt / "request.json"
@@ -179,7 +225,8 @@ class Launcher:
             env=self._environment,
             start_new_session=True,
         )
-        self._fresh.add(process)
+        with self._lock:
+            self._fresh.add(process)
         done, ended = Event(), list[_Ended]()
 
         def wait() -> None:
@@ -194,26 +241,12 @@ class Launcher:
                     usage.ru_maxrss * scale,
                 )
             )
-            self._fresh.discard(process)
+            with self._lock:
+                self._fresh.discard(process)
             done.set()
 
         Thread(target=wait, daemon=True).start()
         return _End(done, ended)
-
-    def _listen(self) -> None:
-        assert self._server is not None and self._server.stdout is not None
-        with contextlib.suppress(ValueError):  # closed under us at the end
-            for line in self._server.stdout:
-                message = orjson.loads(line)
-                if "ready" in message:
-                    self._ready.set()
-                elif "status" in message:
-                    done, ended = self._waiting.pop(message["id"])
-                    ended.append(_Ended(*(message[name] for name in _Ended._fields)))
-                    done.set()
-        self._ready.set()
-        for done, _ in list(self._waiting.values()):
-            done.set()
 
 
 class _End:

@@ -139,7 +139,7 @@ class ChatTemplate:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             raise ModelError(
                 f"{folder} holds no tokenizer that loads without remote code ({reason}): "
-                "convert the model with `qingting model convert`, or add its tokenizer.json."
+                "convert the model with `qingting models convert`, or add its tokenizer.json."
             ) from error
         return cls(tokenizer, extra_stop_ids=_configured_stop_ids(folder), place=str(folder))
 

@@ -285,6 +285,7 @@ class _Builder:
                 config=common
                 | {
                     "max_new_tokens": knowledge.max_new_tokens,
+                    "min_new_tokens": 0,
                     "batch_size": 16,
                     "temperature": 0.0,
                     "top_p": 1.0,

@@ -97,7 +97,7 @@ def loss_curves(
 ) -> Figure:
     """Return training (thin) and validation loss (thick, dotted) of one arm, labelled directly."""
     width, height = PANEL_WIDTH, 214.0
-    left, right, top, bottom = 44.0, width - 58, 14.0, height - 28
+    left, right, top, bottom = 44.0, width - 80, 14.0, height - 28
     canvas = Canvas(width, height)
     every = [*training.points, *validation.points]
     x = Scale(0.0, max(step for step, _ in every) or 1.0, left, right)

@@ -129,7 +129,14 @@ def score_table(
                 cells.append(notes.missing(why_absent(findings, arm.id)))
             else:
                 cells.append(
-                    score_cell(measure, score, rank if with_ranks else None, notes, with_counts)
+                    score_cell(
+                        measure,
+                        score,
+                        rank if with_ranks else None,
+                        notes,
+                        with_counts,
+                        is_flat=_is_flat(findings, measure),
+                    )
                 )
         rows.append(arm_row(arm, cells))
     columns = tuple(column_of(findings, m, with_language=with_language) for m in measures)
@@ -137,9 +144,18 @@ def score_table(
 
 
 def score_cell(
-    measure: Measure, score: Score, rank: RankedArm | None, notes: Notes, with_counts: bool = False
+    measure: Measure,
+    score: Score,
+    rank: RankedArm | None,
+    notes: Notes,
+    with_counts: bool = False,
+    *,
+    is_flat: bool = False,
 ) -> Cell:
-    """Return a score with its interval; a missing one as a dash with its reason."""
+    """Return a score with its interval; a missing one as a dash with its reason.
+
+    Where all arms score the same (``is_flat``) none is marked as the best.
+    """
     if isinstance(score.mean, MissingValue):
         return notes.missing(score.mean.missing)
     details = [interval_text(measure, score.interval)]
@@ -148,7 +164,8 @@ def score_cell(
     mark: Mark = ""
     if rank is not None:
         details.append(rank_text(rank))
-        mark = "best" if rank.rank == 1 else "tied" if rank.rank_low == 1 else ""
+        if not is_flat:
+            mark = "best" if rank.rank == 1 else "tied" if rank.rank_low == 1 else ""
     return Cell(both(measure.show(score.mean)), tuple(d for d in details if d.en), mark)
 
 
@@ -164,6 +181,12 @@ def rank_text(row: RankedArm) -> Bilingual:
     if row.rank_low == row.rank_high:
         return text("rank_one", low=row.rank_low)
     return text("rank", low=row.rank_low, high=row.rank_high)
+
+
+def _is_flat(findings: Findings, measure: Measure) -> bool:
+    """Return whether every arm has the same mean, so that there is no best one."""
+    ranking = findings.ranking(measure)
+    return ranking is not None and len({row.mean for row in ranking.rows}) == 1
 
 
 def _rank_of(findings: Findings, arm_id: str, measure: Measure) -> RankedArm | None:

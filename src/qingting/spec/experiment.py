@@ -62,6 +62,9 @@ class TextEvaluation(Frozen):
 
     n_prompts: PositiveInt = 40
     max_new_tokens: PositiveInt = 64
+    min_new_tokens: Annotated[int, Field(ge=0)] = Field(
+        0, description="Tokens before an answer may end; equal to max_new_tokens to time engines."
+    )
     batch_size: PositiveInt = 8
     temperature: Annotated[float, Field(ge=0.0)] = 0.0
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0

@@ -16,6 +16,7 @@ def run(context: Context) -> Summary:
         checkpoint=str(context.model_folder()),
         prompts=str(context.inputs["prompts"] / "prompts.jsonl"),
         max_new_tokens=config["max_new_tokens"],
+        min_new_tokens=config["min_new_tokens"],
         temperature=config["temperature"],
         top_p=config["top_p"],
         repetition_penalty=config["repetition_penalty"],

@@ -99,7 +99,7 @@ def check_folder(folder: Path) -> dict[str, Any]:
         raise ModelError(
             f"{folder}: unknown architecture {kind or 'without a model_type'!r}."
             f"{did_you_mean(kind, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)} Models that bring their own "
-            "code are never run; convert them with `qingting model convert` first."
+            "code are never run; convert them with `qingting models convert` first."
         )
     if not any((folder / name).is_file() for name in WEIGHT_FILES):
         raise ModelError(

@@ -10,6 +10,7 @@ checkpoint computes the same bits as one that was not.
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -229,6 +230,9 @@ class _Trainer:
             nats += float(losses.nats.double().sum())
             n_targets += len(batch.labels)
         loss = nats / n_targets
+        if not math.isfinite(loss):
+            names = [example.id for example in self.plan.validation]
+            raise self._not_finite("validation loss", self.progress.step - 1, names[:5])
         self._keep_best(loss)
         answers = answer_samples(self.checkpoint, self.plan.samples)
         for prompt, text in zip(self.plan.samples, answers, strict=True):
@@ -289,6 +293,9 @@ class _Trainer:
             progress=record | {"journal": progress.journal.to_record()},
             keep=self.recipe.keep_checkpoints,
         )
+        for path in Path(self.job.state).glob("best-*.safetensors"):
+            if path != self._best_path(progress.best_step or 0):
+                path.unlink()  # the checkpoint just written names a better one
 
     def _resume(self) -> None:
         """Continue from the newest checkpoint, if there is one."""
@@ -325,7 +332,8 @@ class _Trainer:
 
     def _finish(self) -> dict[str, Any]:
         progress, output = self.progress, Path(self.job.output)
-        if self.recipe.early_stopping and progress.best_step != progress.step:
+        is_restored = bool(self.recipe.early_stopping) and progress.best_step != progress.step
+        if is_restored:
             assert progress.best_step is not None
             best = checkpoints.load_tensors(self._best_path(progress.best_step))
             checkpoints.restore_weights(best, self.trainable.parameters)
@@ -343,7 +351,7 @@ class _Trainer:
             "n_trainable": self.trainable.n_trainable,
             "n_parameters": self.trainable.n_parameters,
             "final_loss": last["loss"],
-            "validation_loss": last["validation_loss"],
+            "validation_loss": progress.best_loss if is_restored else last["validation_loss"],
             "best_step": progress.best_step,
             "is_stopped_early": progress.is_stopped_early,
             "measurements": {
