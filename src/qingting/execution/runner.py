@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from qingting import __version__
+from qingting.core.canonical import digest_of
 from qingting.core.errors import QingtingError
 from qingting.core.events import Event, EventName, Listener
 from qingting.engines.hardware import visible_gpus
@@ -214,6 +215,7 @@ class Runner:
         inputs = self._inputs(stage)
         made_of = ingredients(stage, inputs=self._input_keys(stage), sources=sources)
         key = key_of(stage, inputs=self._input_keys(stage), sources=sources)
+        input_digests = {role: artifact.digest for role, artifact in inputs.items()}
         attempt = store.new_attempt()
         costs: list[JobOutcome] = []
 
@@ -239,7 +241,7 @@ class Runner:
                     source_digests=sources,
                     failures=self._failed_inputs(stage),
                     output=attempt / "output",
-                    state=store.state(key),
+                    state=store.state(key, made_from=digest_of(input_digests)),
                     emit=emit,
                     launch=launch,
                 )
@@ -248,7 +250,7 @@ class Runner:
         manifest = {
             "stage": stage.id,
             "ingredients": made_of,
-            "input_digests": {role: artifact.digest for role, artifact in inputs.items()},
+            "input_digests": input_digests,
             "summary": dict(summary),
             "versions": {"qingting": __version__, **stage.versions},
             "hardware": hardware(),

@@ -6,6 +6,7 @@ Layout of a work folder::
     digests.json             remembered digests
     attempts/<n>/            where a stage works; nothing here counts
     state/<key>/             what resumption needs; survives a kill, goes when the stage is done
+    state/<key>.inputs       digest of the input bytes that the state was made from
     artifacts/<key>/         a finished stage: its files and manifest.json
 """
 
@@ -22,7 +23,7 @@ import orjson
 
 from qingting.core.canonical import digest_of
 from qingting.core.errors import StoreError
-from qingting.store.atomic import storage_errors, sync_file, sync_folder
+from qingting.store.atomic import storage_errors, sync_file, sync_folder, write_bytes
 from qingting.store.digests import DigestMemory
 
 MANIFEST = "manifest.json"
@@ -87,17 +88,29 @@ class ArtifactStore:
         """Remove what killed or failed attempts left; call only while holding the lock."""
         for folder in (self.work / "attempts").iterdir():
             shutil.rmtree(folder, ignore_errors=True)
+        for folder in (self.work / "state").iterdir():
+            # a kill between the rename of an artifact and the end of its state
+            if (self.work / "artifacts" / folder.stem / MANIFEST).is_file():
+                self.forget_state(folder.stem)
 
-    def state(self, key: str) -> Path:
-        """Return the folder that survives a kill for the stage of this key."""
-        folder = self.work / "state" / key
+    def state(self, key: str, *, made_from: str) -> Path:
+        """Return the folder that survives a kill for the stage of this key.
+
+        ``made_from`` is a digest of the input bytes; a state made from others is dropped, for the
+        same key may come to hold other bytes (an artifact that was damaged and made anew).
+        """
+        folder, note = self.work / "state" / key, self.work / "state" / f"{key}.inputs"
         with storage_errors(folder):
+            if not note.is_file() or note.read_text() != made_from:
+                shutil.rmtree(folder, ignore_errors=True)
+                write_bytes(note, made_from.encode())
             folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def forget_state(self, key: str) -> None:
         """Drop the resumable state of a stage."""
         shutil.rmtree(self.work / "state" / key, ignore_errors=True)
+        (self.work / "state" / f"{key}.inputs").unlink(missing_ok=True)
 
     def find(self, key: str) -> Artifact | None:
         """Return the artifact of a key, or None; it exists when its manifest does."""

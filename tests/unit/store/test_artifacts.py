@@ -111,3 +111,20 @@ def test_a_damaged_manifest_names_the_file(store):
     (artifact.folder / "manifest.json").write_text("{")
     with pytest.raises(StoreError, match=r"manifest\.json: damaged"):
         store.find(artifact.key)
+
+
+def test_a_state_serves_again_only_for_the_same_input_bytes(store):
+    (store.state("k" * 64, made_from="one") / "batch").write_text("answers of one")
+    assert (store.state("k" * 64, made_from="one") / "batch").is_file()
+    assert not (store.state("k" * 64, made_from="two") / "batch").exists()
+
+
+def test_the_state_of_a_finished_stage_goes_at_the_next_start(store):
+    artifact = make(store)
+    (store.state(artifact.key, made_from="") / "checkpoint").write_text("large")
+    unfinished = store.state("u" * 64, made_from="")
+    store.clear_attempts()
+    assert sorted(p.name for p in (store.work / "state").iterdir()) == [
+        unfinished.name,
+        f"{unfinished.name}.inputs",
+    ]
