@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from qingting.execution.runner import RunResult
@@ -22,7 +21,6 @@ def publish(result: RunResult, work: Path) -> dict[str, Path]:
         return {}
     published = {}
     with storage_errors(work):
-        shutil.rmtree(work / "report", ignore_errors=True)
         for name, relative in PUBLISHED.items():
             write_bytes(work / relative, (artifact / relative).read_bytes())
             published[name] = work / relative
