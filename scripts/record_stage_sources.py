@@ -18,7 +18,17 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "qingting"
 RECORD = ROOT / "tests" / "unit" / "stages" / "sources.json"
 
-COUNTED = ("stages", "engines/native", "data", "metrics", "stats", "report", "models/chat.py")
+COUNTED = (
+    "stages",
+    "engines/native",
+    "engines/protocol.py",  # the limits of proofs are defaults there
+    "data",
+    "metrics",
+    "stats",
+    "report",
+    "models/chat.py",
+    "models/segment_encoders.py",
+)
 """Where code stands that makes results; the rest moves them about."""
 NOT_COUNTED = ("stages/base.py",)
 JOBS = {

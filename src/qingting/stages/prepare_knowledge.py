@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ _ASK = {
         "multiple",
     ): "This is a multiple-choice question with several right answers. Reply with their letters only.",
 }
+
+_LETTER = re.compile("[A-Z]")
 
 _JUDGE = {
     "zh": ("对下面这道题来说，这个选项正确吗？请只回答“是”或“否”。", "是", "否"),
@@ -65,7 +68,7 @@ def run(context: Context) -> Summary:
 
 
 def _baselines(questions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return what no knowledge scores exactly right: chance, and the best always-one-letter."""
+    """Return what no knowledge scores exactly right: chance, and each letter always."""
     chances = [
         1 / len(q["options"]) if q["kind"] == "single" else 1 / (2 ** len(q["options"]) - 1)
         for q in questions
@@ -109,6 +112,15 @@ def _check(question: Any, place: str, seen: set[str]) -> None:
     if question["id"] in seen:
         raise DataError(f"{place}: id {question['id']!r} stands twice")
     seen.add(question["id"])
+    options = question["options"]
+    if (
+        not isinstance(options, dict)
+        or len(options) < 2
+        or not all(
+            _LETTER.fullmatch(letter) and isinstance(text, str) for letter, text in options.items()
+        )
+    ):
+        raise DataError(f"{place}: options are two or more, each a capital letter with its text")
     unknown = sorted(set(question["answer"]) - set(question["options"]))
     if unknown or not question["answer"]:
         raise DataError(f"{place}: the key {question['answer']} names no option of this question")

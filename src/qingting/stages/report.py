@@ -102,23 +102,20 @@ def _arm(context: Context, arm: Mapping[str, Any], analysis: Mapping[str, Any]) 
         "status": "failed" if reason else "done",
         "reason": reason,
         "deviations": arm["deviations"] if arm["variant"] == "tuned" else {},
-        "training": _training(context, identity),
+        "training": _training(context, arm),
         "proofs": _proofs(context, identity),
         "scores": _scores(context, identity, analysis),
     }
 
 
-def _training(context: Context, identity: str) -> dict[str, Any] | None:
-    artifact = context.inputs.get(f"train/{identity}")
+def _training(context: Context, arm: Mapping[str, Any]) -> dict[str, Any] | None:
+    artifact = context.inputs.get(f"train/{arm['id']}")
     if artifact is None:
         return None
     summary = artifact.manifest["summary"]
     log = list(read_jsonl(artifact / "log.jsonl"))
     samples = artifact / "samples.jsonl"
-    asked = {
-        record["id"]: next(m["content"] for m in record["messages"] if m["role"] == "user")
-        for record in read_jsonl(context.inputs["data"] / "validation.jsonl")
-    }
+    asked = _sample_prompts(context, arm["seed"])
     return {
         **{
             name: summary[name]
@@ -146,6 +143,18 @@ def _training(context: Context, identity: str) -> dict[str, Any] | None:
             for row in (read_jsonl(samples) if samples.is_file() else ())
         ],
     }
+
+
+def _sample_prompts(context: Context, seed: int) -> dict[str, str]:
+    """Return what the client said before the last counsellor turn that training kept, by dialogue."""
+    kept = read_json(context.inputs["schedule"] / f"schedule-{seed}.json")["n_messages"]
+    asked: dict[str, str] = {}
+    for record in read_jsonl(context.inputs["data"] / "validation.jsonl"):
+        messages = record["messages"][: kept.get(record["id"])]
+        turns = [n for n, m in enumerate(messages) if m["role"] == "assistant" and n]
+        if turns:
+            asked[record["id"]] = messages[turns[-1] - 1]["content"]
+    return asked
 
 
 def _proofs(context: Context, identity: str) -> list[dict[str, Any]]:

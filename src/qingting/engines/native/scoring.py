@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 import torch
 
-from qingting.core.dialogue import Message
+from qingting.core.dialogue import Dialogue, Message
 from qingting.core.errors import DataError
 from qingting.engines.native.attention import VARLEN, Segment
 from qingting.engines.native.batches import Example, MicroBatch, micro_batches, pack, read_dialogues
@@ -59,9 +59,10 @@ def _score_references(
     examples: list[Example] = []
     n_bytes: list[int] = []
     for dialogue in read_dialogues(path):
-        chat = checkpoint.template.encode(dialogue.messages)
+        messages = reference_messages(dialogue)
+        chat = checkpoint.template.encode(messages)
         examples.append(Example(dialogue.id, tuple(chat.input_ids), tuple(chat.content_mask)))
-        words = (m.content.strip() for m in dialogue.messages if m.role == "assistant")
+        words = (m.content for m in messages if m.role == "assistant")
         n_bytes.append(sum(len(text.encode()) for text in words))
     _require(examples, path)
     batches = micro_batches(
@@ -79,6 +80,17 @@ def _score_references(
     ]
     _write(Path(job.output) / "references.jsonl", records)
     return {"n_references": len(records), "n_reference_bytes": sum(n_bytes)}
+
+
+def reference_messages(dialogue: Dialogue) -> list[Message]:
+    """Return the messages that are scored: outer white space of counsellor turns is left out.
+
+    Some templates trim it and some do not; the bytes are those of the words that tokens encode.
+    """
+    return [
+        m._replace(content=m.content.strip()) if m.role == "assistant" else m
+        for m in dialogue.messages
+    ]
 
 
 def _score_choices(job: ScoreJob, path: str, checkpoint: Checkpoint, emit: Emit) -> dict[str, Any]:

@@ -10,10 +10,10 @@ import torch
 from toys import FAMILIES, Events, toy_dialogues, write_dialogues
 from transformers import AutoModelForCausalLM
 
-from qingting.core.dialogue import Message
+from qingting.core.dialogue import Dialogue, Message
 from qingting.core.errors import DataError
 from qingting.engines.native.measuring import measure
-from qingting.engines.native.scoring import score
+from qingting.engines.native.scoring import reference_messages, score
 from qingting.engines.protocol import MeasureJob, Runtime, ScoreJob
 from qingting.models.chat import ChatTemplate
 
@@ -118,3 +118,9 @@ def test_lengths_are_those_of_the_template(tmp_path: Path, toys: dict[str, Path]
         ]
         assert row == {"id": dialogue.id, "message_ends": ends}
     assert result["n_tokens"] == sum(row["message_ends"][-1] for row in rows)
+
+
+def test_bytes_are_those_of_the_words_that_every_template_keeps() -> None:
+    words = (Message("user", " hello "), Message("assistant", "\n go on "))
+    kept = reference_messages(Dialogue("d", words))
+    assert kept == [Message("user", " hello "), Message("assistant", "go on")]
