@@ -31,7 +31,7 @@ def kill_once(spec, work, rng):
             time.sleep(0.02)
     was_going = run.process.poll() is None
     run.kill(whom)
-    run.finish(120)
+    run.finish(600)  # where only workers died, it goes on to its end
     assert run.wait_until_gone() == []
     return was_going
 
