@@ -18,6 +18,8 @@ def test_a_run_leaves_a_report_a_comparison_and_results(finished):
     assert "qwen2.5-tiny" in (finished / "report" / "performance_comparison.md").read_text("utf-8")
     results = Results.model_validate_json((finished / "results.json").read_bytes())
     assert [arm.status for arm in results.outcomes.arms] == ["done"] * 4
+    assert results.outcomes.data.sources == ("counselling",)
+    assert "The data are synthetic" in page
     metrics = {score.metric for score in results.outcomes.arms[0].scores}
     assert {"bits-per-byte", "bleu", "rouge-l-f", "meteor", "chrf"} <= metrics
     assert {"knowledge-likelihood-exact", "knowledge-generation-elastic"} <= metrics

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from qingting.core.missing import Missing
+from qingting.domains.packs import pack_names
 from qingting.metrics.text import score_texts
 from qingting.report.advice import advise
 from qingting.report.html import render_html
@@ -55,7 +57,12 @@ def _outcomes(context: Context) -> Outcomes:
         "experiment": config["experiment"]["experiment"],
         "question": config["experiment"]["question"],
         "specification": config["experiment"],
-        "data": {**data["data"], "n_cut": cut["n_cut"], "n_left_out": cut["n_left_out"]},
+        "data": {
+            **data["data"],
+            "sources": source_names(config["experiment"]["data"]["train"]),
+            "n_cut": cut["n_cut"],
+            "n_left_out": cut["n_left_out"],
+        },
         "models": [_model(context, label) for label in config["models"]],
         "arms": [_arm(context, arm, analysis) for arm in config["arms"]],
         "contrasts": [_contrast(one) for one in analysis["contrasts"]],
@@ -67,6 +74,19 @@ def _outcomes(context: Context) -> Outcomes:
         "versions": dict(context.stage.versions),
     }
     return Outcomes.model_validate_json(orjson.dumps(value))
+
+
+def source_names(references: Sequence[str]) -> list[str]:
+    """Return what the report calls the data: a pack by its name, anything else by its last part.
+
+    A file or folder that merely has the name of a pack gets a slash: it is not the pack.
+    """
+    packs = pack_names()
+    names = []
+    for reference in references:
+        name = Path(reference).name
+        names.append(f"{name}/" if name in packs and reference not in packs else name)
+    return names
 
 
 def _model(context: Context, label: str) -> dict[str, Any]:
