@@ -134,8 +134,12 @@ def _holdable(seen: frozenset[str]) -> Callable[[Dialogue], bool]:
 
 
 def _prepared(dialogue: Dialogue, config: Any) -> Dialogue:
-    """Return a dialogue with the experiment's system prompt and a language."""
+    """Return a dialogue with the experiment's system prompt and a language.
+
+    Outer white space of a turn goes: some templates trim it and some would train on it.
+    """
     messages = dialogue.messages if config["keep_system_messages"] else dialogue.turns
+    messages = tuple(m._replace(content=m.content.strip()) for m in messages)
     prompt = config["system_prompt"]
     if prompt is not None and (not messages or messages[0].role != "system"):
         messages = (Message("system", prompt), *messages)
