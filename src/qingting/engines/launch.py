@@ -219,13 +219,15 @@ class Launcher:
         path = attempt / "request.json"
         path.write_bytes(request.model_dump_json().encode())
         began = time.monotonic()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "qingting.engines.worker", str(path)],
-            stdin=subprocess.DEVNULL,
-            env=self._environment,
-            start_new_session=True,
-        )
-        with self._lock:
+        with self._lock:  # together, so that ``close`` misses no process
+            if self._is_closed:
+                raise EngineError("the run is being ended")
+            process = subprocess.Popen(
+                [sys.executable, "-m", "qingting.engines.worker", str(path)],
+                stdin=subprocess.DEVNULL,
+                env=self._environment,
+                start_new_session=True,
+            )
             self._fresh.add(process)
         done, ended = Event(), list[_Ended]()
 

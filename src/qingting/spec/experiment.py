@@ -90,7 +90,7 @@ class InferenceEvaluation(Frozen):
     """Speed and memory of answering: time to first token, tokens per second, peak memory."""
 
     batch_sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 8)
-    n_new_tokens: PositiveInt = 64
+    n_new_tokens: Annotated[int, Field(ge=2)] = 64
     n_repeats: PositiveInt = 3
 
 
@@ -163,6 +163,11 @@ class Experiment(Frozen):
                 raise ValueError(
                     f"model name {label!r}: use letters, digits, dots and dashes; set name"
                 )
+        reserved = sorted({"data", "prompts", "knowledge", "analysis", "schedule"} & set(labels))
+        if reserved:
+            raise ValueError(
+                f"{reserved[0]!r} names a part of the run: give that model another name"
+            )
         twice = sorted({label for label in labels if labels.count(label) > 1})
         if twice:
             raise ValueError(f"two models are called {', '.join(twice)}: give each its own name")

@@ -61,7 +61,7 @@ def _tuned_against_tuned(arms: Sequence[Mapping[str, Any]]) -> list[tuple[str, s
 
 
 def _rng(config: Mapping[str, Any], *names: str) -> np.random.Generator:
-    """Return a generator for one computation, the same whichever arms failed beside it."""
+    """Return a generator for one computation; an arm's own interval depends on no other arm."""
     return np.random.default_rng([config["seed"], *(zlib.crc32(name.encode()) for name in names)])
 
 
