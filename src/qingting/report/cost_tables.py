@@ -142,6 +142,8 @@ def flow_table(findings: Findings) -> Table:
         (text("n_unlabelled_lines"), data.n_unlabelled_lines),
         (text("n_quarantined"), data.n_quarantined),
         (text("n_duplicates_dropped"), data.n_duplicates_dropped),
+        (text("n_other_language"), data.n_other_language),
+        (text("n_not_sampled"), data.n_not_sampled),
         *((text("repair", name=name), n) for name, n in data.repairs.items()),
         (text("n_usable"), data.n_usable),
         (text("n_near_duplicate_groups"), data.n_near_duplicate_groups),

@@ -204,6 +204,8 @@ class DataResult(Frozen):
     n_quarantined: int
     n_usable: int
     n_duplicates_dropped: int
+    n_other_language: int = Field(0, description="Left out by data.language.")
+    n_not_sampled: int = Field(0, description="Left out by data.max_dialogues.")
     n_near_duplicate_groups: int
     n_seen_in_pretraining: int = Field(
         description="Dialogues a small model was pre-trained on; none of them is held out."

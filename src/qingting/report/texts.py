@@ -320,6 +320,8 @@ _METHOD: Mapping[str, tuple[str, str]] = {
     "n_strictly_valid": ("其中完全合规", "Of these, strictly valid"),
     "n_quarantined": ("无法使用，已隔离存放", "Unusable, set aside in the quarantine file"),
     "n_duplicates_dropped": ("重复，只留一份", "Copies dropped"),
+    "n_other_language": ("不是所选语言，没有用", "Left out, in another language"),
+    "n_not_sampled": ("没有抽到，没有用", "Left out of the sample"),
     "n_usable": ("可以使用", "Usable"),
     "n_near_duplicate_groups": (
         "近似重复的对话组（同组不跨训练与测试）",

@@ -47,6 +47,8 @@ def run(context: Context) -> Summary:
     prepared = [_prepared(d, config) for d in dialogues]
     if config["language"] is not None:
         prepared = [d for d in prepared if d.language == config["language"]]
+    n_other_language = len(dialogues) - len(prepared)
+    n_in_language = len(prepared)
     if config["max_dialogues"] is not None:
         prepared = sorted(prepared, key=lambda d: _place(config["seed"], d.id))
         prepared = sorted(islice(prepared, config["max_dialogues"]), key=lambda d: d.id)
@@ -77,6 +79,8 @@ def run(context: Context) -> Summary:
             "n_quarantined": n_quarantined,
             "n_usable": len(prepared),
             "n_duplicates_dropped": n_duplicates,
+            "n_other_language": n_other_language,
+            "n_not_sampled": n_in_language - len(prepared),
             "n_near_duplicate_groups": sum(n > 1 for n in Counter(groups).values()),
             "n_seen_in_pretraining": len(seen),
             **{f"n_{side}": len(members) for side, members in sides.items()},
