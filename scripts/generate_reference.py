@@ -125,6 +125,7 @@ class Command(NamedTuple):
 
 _PLACES = (
     ("", "Experiment"),
+    ("question", "Question"),
     ("models[]", "ModelSpec"),
     ("data", "DataSpec"),
     ("recipe", "Recipe"),

@@ -129,8 +129,8 @@ class Resources(Frozen):
 class Question(Frozen):
     """What is asked, in both languages of the report."""
 
-    zh: str
-    en: str
+    zh: str = Field(description="The question in Chinese.")
+    en: str = Field(description="The question in English.")
 
 
 class Experiment(Frozen):
