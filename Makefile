@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-full check format bench bench-gpu clean help
+.PHONY: install demo test test-full check format bench clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile; echo "make test-full, make check, make format, make bench, make clean"

@@ -211,7 +211,8 @@ class Launcher:
             if end is not None:
                 return end
             with self._lock:
-                if self._server is server:
+                if self._server is server and server is not None:
+                    server.close()
                     self._server = None
         raise EngineError("the fork server died twice before it could take this job")
 
