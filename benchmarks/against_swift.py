@@ -260,7 +260,11 @@ def by_hand(
     steps = work.schedule["steps"]
     write_jsonl(dialogues, scheduled_dialogues(work))
     write_jsonl(
-        prompts, ({"messages": r["messages"]} for r in read_jsonl(work.manifests["prepare_prompts"][0] / "prompts.jsonl"))
+        prompts,
+        (
+            {"messages": r["messages"]}
+            for r in read_jsonl(work.manifests["prepare_prompts"][0] / "prompts.jsonl")
+        ),
     )
 
     experts = name == "gpt-oss-tiny"
