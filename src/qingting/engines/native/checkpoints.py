@@ -9,7 +9,6 @@ nevertheless, so that nothing drawn outside a step could differ after resumption
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,8 @@ import orjson
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from qingting.store.atomic import sync_file, sync_folder, write_bytes
 
 _FOLDER = "checkpoints"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
@@ -51,11 +52,11 @@ def save(
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     write_tensors(temporary / "tensors.safetensors", tensors)
-    write_file(temporary / "progress.json", orjson.dumps(progress))
+    write_bytes(temporary / "progress.json", orjson.dumps(progress))
     final = folder / f"step-{step:08d}"
     shutil.rmtree(final, ignore_errors=True)
     temporary.rename(final)
-    _sync_folder(folder)
+    sync_folder(folder)
     for old in sorted(folder.glob("step-*"))[:-keep]:
         shutil.rmtree(old)
 
@@ -110,24 +111,5 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     partial = path.with_name(path.name + ".partial")
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(contiguous, partial)
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
+    sync_file(partial)
     partial.rename(path)
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, and wait for the disk."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

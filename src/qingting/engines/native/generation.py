@@ -13,12 +13,12 @@ import orjson
 from qingting.core.dialogue import Message
 from qingting.core.errors import DataError
 from qingting.engines.native.attention import VARLEN
-from qingting.engines.native.checkpoints import write_file
 from qingting.engines.native.decoding import Sampling, decode
 from qingting.engines.native.loading import DTYPES, Checkpoint, load_checkpoint, memory_errors
 from qingting.engines.native.resources import peak_memory_bytes
 from qingting.engines.protocol import Emit, GenerateJob
 from qingting.models.chat import ChatTemplate
+from qingting.store.atomic import write_bytes
 
 
 class Prompt(NamedTuple):
@@ -44,7 +44,7 @@ def generate(job: GenerateJob, emit: Emit) -> dict[str, Any]:
         for number, batch in enumerate(batches):
             path = finished / f"{number:06d}.json"
             if not path.is_file():
-                write_file(path, orjson.dumps(_answer(job, checkpoint, batch)))
+                write_bytes(path, orjson.dumps(_answer(job, checkpoint, batch)))
             n_done += len(batch)
             emit("progress", done=n_done, total=len(prompts), unit="answer")
     records = [orjson.loads((finished / f"{i:06d}.json").read_bytes()) for i in range(len(batches))]

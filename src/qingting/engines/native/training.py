@@ -41,6 +41,7 @@ from qingting.engines.native.samples import SamplePrompt, answer_samples, sample
 from qingting.engines.native.schedules import learning_rate_factor
 from qingting.engines.native.weights import save_model
 from qingting.engines.protocol import Emit, Runtime, TrainJob
+from qingting.store.atomic import write_bytes
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _as_first_resolved(job: TrainJob, state: Path) -> TrainJob:
             "micro_batch": job.micro_batch,
             "gradient_checkpointing": job.gradient_checkpointing,
         }
-        checkpoints.write_file(path, orjson.dumps(resolved))
+        write_bytes(path, orjson.dumps(resolved))
         return job
     resolved = orjson.loads(path.read_bytes())
     resolved["runtime"] = Runtime(**resolved["runtime"])
