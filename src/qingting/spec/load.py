@@ -69,6 +69,8 @@ def read_yaml(path: Path) -> Source:
         raise SpecificationError(f"{path}{line}: {what}") from None
     except YAMLError as error:
         raise SpecificationError(f"{path}: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise SpecificationError(f"{path}: nested too deeply for an experiment") from None
     lines: dict[KeyPath, int] = {}
     return Source(str(path), _plain(tree, (), lines), lines)
 
@@ -148,8 +150,10 @@ def _problems_of(
 ) -> list[Problem]:
     problems = []
     for detail in error.errors(include_url=False):
+        if detail["type"] == "too_short" and detail["input"]:
+            continue  # its items are wrong, and each is told by itself
         at = (*prefix, *_real_path(detail["loc"], source.values, prefix))
-        message = detail["msg"].removeprefix("Value error, ")
+        message = _plain_words(detail)
         if detail["type"] == "extra_forbidden":
             known = _fields_at(model, detail["loc"][:-1])
             message = (
@@ -165,6 +169,34 @@ def _problems_of(
             message += f" (got {detail['input']!r})"
         problems.append(Problem(place(source, at), message))
     return problems
+
+
+def _plain_words(detail: Any) -> str:
+    """Return the message without the validator's own vocabulary."""
+    message: str = detail["msg"].removeprefix("Value error, ")
+    kind = detail["type"]
+    if kind in _IN_PLAIN_WORDS:
+        return _IN_PLAIN_WORDS[kind]
+    if kind == "too_short":
+        return "this list must not be empty"
+    return message.replace("Input should be", "must be", 1)
+
+
+_IN_PLAIN_WORDS = {
+    "list_type": "must be a list, such as [a, b]",
+    "tuple_type": "must be a list, such as [a, b]",
+    "model_type": "must be a mapping of keys",
+    "model_attributes_type": "must be a mapping of keys",
+    "dict_type": "must be a mapping of keys",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "string_type": "must be text",
+}
 
 
 def place(source: Source, at: KeyPath) -> str:

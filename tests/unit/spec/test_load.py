@@ -149,3 +149,28 @@ def test_the_schema_offers_recipe_keys_for_deviations():
     deviation = schema["$defs"]["ModelSpec"]["properties"]["recipe"]
     assert "learning_rate" in deviation["properties"]
     assert schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("models=qwen2.5-tiny", "models: must be a list, such as [a, b] (got 'qwen2.5-tiny')"),
+        ("models=[]", "models: this list must not be empty"),
+        ("models=[1]", "models.0: must be a mapping of keys (got 1)"),
+        ("models=[{name: x}]", "models.0.model: this key is required"),
+        ("recipe.packing=maybe", "recipe.packing: must be true or false (got 'maybe')"),
+        ("recipe.learning_rate=fast", "recipe.learning_rate: must be a number (got 'fast')"),
+        ("recipe.lora.rank=8.5", "recipe.lora.rank: must be a whole number (got 8.5)"),
+        ("recipe.method=qlora", "recipe.method: must be 'lora' or 'full' (got 'qlora')"),
+        ("data.system_prompt=5", "data.system_prompt: must be text (got 5)"),
+    ],
+)
+def test_wrong_values_are_told_once_in_plain_words(spec, override, message):
+    found = problems_of(spec(MINIMAL), overrides=[override])
+    assert len(found) == 1
+    assert found[0].endswith(message)
+
+
+def test_a_file_nested_beyond_reading_is_refused(spec):
+    (found,) = problems_of(spec("[" * 5000))
+    assert "nested too deeply" in found
