@@ -249,10 +249,13 @@ def _write_side(path: Path, side: Collection[Dialogue], to: str, *, force: bool)
 
 def _size(text: str, name: str) -> float | int:
     try:
-        return float(text) if "." in text else int(text)
+        size = float(text) if "." in text else int(text)
     except ValueError:
+        size = -1
+    if size < 0 or (isinstance(size, float) and not size < 1):
         message = f"--{name} {text!r} is neither a share such as 0.1 nor a number of dialogues"
-        raise typer.BadParameter(message) from None
+        raise typer.BadParameter(message)
+    return size
 
 
 def _repairs(names: list[str] | None) -> frozenset[Repair]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qingting.core.errors import NotFoundError, QingtingError, SpecificationError
+from qingting.core.errors import NotFoundError, QingtingError, SpecificationError, StoreError
 
 if TYPE_CHECKING:
     from qingting.execution.runner import RunResult
@@ -150,7 +150,6 @@ def init(
     """Write a commented experiment file to start from."""
     from importlib.resources import files
 
-    from qingting.core.errors import StoreError
     from qingting.store.atomic import storage_errors, write_bytes
 
     if path.exists() and not force:
@@ -191,6 +190,8 @@ def _blueprint(
     except NotFoundError as error:
         raise SpecificationError(str(error)) from None
     folder = work if work is not None else Path("runs") / experiment.experiment
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder}: a file stands here; choose another folder with --work")
     return build(experiment, base=spec.resolve().parent), folder
 
 

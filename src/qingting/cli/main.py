@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from typing import NoReturn
 
@@ -43,6 +45,8 @@ def _root(
 
 
 def _mount() -> None:
+    if app.registered_commands:
+        return
     from qingting.cli import data, experiment, metrics, models
 
     app.command("run")(experiment.run)
@@ -69,7 +73,24 @@ def main() -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(EXIT_FAILED)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _complain(_refused(error))
+        sys.exit(EXIT_FAILED)
     sys.exit(0)
+
+
+def _refused(error: OSError) -> str:
+    """Return what the operating system refused, about the file that the user named."""
+    named = error.filename if error.filename2 is None else error.filename2
+    cure = {
+        errno.EEXIST: "a file stands where a folder is needed; choose another place",
+        errno.ENOTDIR: "a file stands where a folder is needed; choose another place",
+        errno.EISDIR: "a folder stands where a file is needed; name a file",
+        errno.EACCES: "no permission; check whom it belongs to",
+    }
+    return f"{os.fsdecode(named)}: {cure.get(error.errno or 0, error.strerror)}"
 
 
 def _complain(message: str) -> None:

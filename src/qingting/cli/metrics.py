@@ -48,9 +48,19 @@ def score(
     """Print each metric with its signature and the number of rows that it could score."""
     import json
 
+    from qingting.core.errors import SpecificationError, did_you_mean
     from qingting.metrics.pair_files import read_pairs
-    from qingting.metrics.text import score_texts
+    from qingting.metrics.text import METRICS, score_texts
 
+    if pairs.is_dir():
+        raise SpecificationError(f"{pairs}: a folder; name a file of replies")
+    asked = [name.strip() for name in metrics.split(",") if name.strip()]
+    for name in asked:
+        if name not in METRICS:
+            raise SpecificationError(
+                f"there is no metric {name!r}.{did_you_mean(name, METRICS)} "
+                f"Known are: {', '.join(METRICS)}."
+            )
     read = read_pairs(pairs, hypothesis_column=hypothesis_column, reference_column=reference_column)
     for problem in read.problems[:_SHOWN_PROBLEMS]:
         typer.echo(problem, err=True)
@@ -59,7 +69,7 @@ def score(
     scores = score_texts(
         read.hypotheses,
         read.references,
-        metrics=[name.strip() for name in metrics.split(",") if name.strip()],
+        metrics=asked,
         language=language,
         unit=by,
     )

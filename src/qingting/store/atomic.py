@@ -26,6 +26,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a crash, sees the old bytes or the new ones."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise StoreError(f"{path}: a folder stands here; name a file")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with storage_errors(path):
         with temporary.open("wb") as file:

@@ -131,3 +131,10 @@ def test_help_needs_no_heavy_import():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert output.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("size", ["-1", "1.5", "-0.1", "many"])
+def test_a_size_that_is_none_is_a_usage_error(path, tmp_path, size):
+    result = runner.invoke(app, ["split", str(path), str(tmp_path / "out"), "--test", size])
+    assert result.exit_code == 2
+    assert "neither a share" in result.stderr

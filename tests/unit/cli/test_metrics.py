@@ -48,3 +48,12 @@ def test_items_can_be_printed_as_a_table(pairs):
 def test_an_unknown_metric_is_an_expected_error(pairs):
     result = runner.invoke(app, ["score", str(pairs), "--metrics", "blue"])
     assert isinstance(result.exception, SpecificationError)
+
+
+def test_an_unknown_metric_or_a_folder_is_told_with_its_cure(pairs):
+    result = runner.invoke(app, ["score", str(pairs), "--metrics", "bleu,chfr"])
+    assert isinstance(result.exception, SpecificationError)
+    assert "Did you mean 'chrf'? Known are: bleu" in str(result.exception)
+    result = runner.invoke(app, ["score", str(pairs.parent)])
+    assert isinstance(result.exception, SpecificationError)
+    assert "a folder; name a file" in str(result.exception)
