@@ -29,18 +29,28 @@ def describe_shipped() -> list[ShippedModel]:
             name,
             next(iter(read_config(folder).get("architectures") or []), "unknown"),
             _n_parameters(folder),
-            _licence(folder),
+            stated_licence(folder) or "not stated",
         )
         for name, folder in shipped_models().items()
     ]
 
 
-def _licence(folder: Path) -> str:
-    """Return what the front matter of the model's README says."""
+def stated_licence(folder: Path) -> str | None:
+    """Return what the front matter of the model's README says, or None where it says nothing."""
     readme = folder / "README.md"
-    lines = readme.read_text(encoding="utf-8").splitlines() if readme.is_file() else []
-    stated = (line for line in lines if line.startswith(_LICENCE_LINE))
-    return next(stated, "").removeprefix(_LICENCE_LINE).strip() or "not stated"
+    lines = (
+        readme.read_text(encoding="utf-8", errors="replace").splitlines()[:100]
+        if readme.is_file()
+        else []
+    )
+    if not lines or lines[0].strip() != "---":
+        return None
+    for line in lines[1:]:
+        if line.strip() == "---":
+            break
+        if line.startswith(_LICENCE_LINE):
+            return line.removeprefix(_LICENCE_LINE).strip() or None
+    return None
 
 
 def _n_parameters(folder: Path) -> int:

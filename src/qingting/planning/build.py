@@ -13,6 +13,7 @@ from qingting.data.repair import Repair
 from qingting.domains.packs import find_pack, locate, pack_names
 from qingting.engines.protocol import Runtime
 from qingting.models.resolve import ResolvedModel, read_config, resolve, shipped_pretraining_record
+from qingting.models.shipped import stated_licence
 from qingting.planning.arms import Arm, arms_of, deviations, unfair_deviations
 from qingting.planning.runtime import (
     resolve_gradient_checkpointing,
@@ -385,6 +386,7 @@ def _model_record(model: ResolvedModel) -> dict[str, Any]:
         "hub_id": model.hub_id,
         "revision": model.revision,
         "architecture": architectures[0] if architectures else "unknown until fetched",
+        "licence": stated_licence(model.folder) if model.folder else None,
     }
 
 

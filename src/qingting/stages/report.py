@@ -104,6 +104,7 @@ def _model(context: Context, label: str) -> dict[str, Any]:
         "digest": context.source_digests[label],
         "architecture": record["architecture"],
         "n_parameters": trained[0]["n_parameters"] if trained else None,
+        "licence": record["licence"],
     }
 
 
