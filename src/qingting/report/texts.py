@@ -281,6 +281,10 @@ _EVIDENCE: Mapping[str, tuple[str, str]] = {
         "These are held-out dialogues, shown as they came and not picked for quality. Answers may be unsuitable; do not take them as counsel.",
     ),
     "example": ("例 {n}", "Example {n}"),
+    "example_crisis": (
+        "这是危机情形：下面这些回答一个也不能用，真实的来访者此刻需要真人。",
+        "This is a crisis: none of these answers is fit for use, and a real client needs a person now.",
+    ),
     "role_user": ("来访者", "Client"),
     "role_assistant": ("咨询师", "Counsellor"),
     "role_system": ("系统提示", "System prompt"),

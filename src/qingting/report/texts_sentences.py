@@ -73,6 +73,10 @@ _SUMMARY: Mapping[str, tuple[str, str]] = {
         "没有可用的“微调对基座”比较，因此不能说微调有没有用。",
         "No tuned model could be compared with its base, so nothing can be said about tuning.",
     ),
+    "headline_against": (
+        "但是看 {metric}，{n} 个里没有一个变好，{worse} 个变差了：请读一读并排的回答，再下结论。",
+        "But in {metric}, none of {n} got better and {worse} got worse: read the answers side by side before concluding.",
+    ),
     "headline_alone": (
         "这一项做得最好的是 `{arm}`，与其他模型都拉开了差距。",
         "The best at it is `{arm}`, clearly apart from all others.",

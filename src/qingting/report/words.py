@@ -62,7 +62,7 @@ def summarise(results: Results) -> Summary:
 
 
 def headline(findings: Findings) -> Bilingual:
-    """Return in one or two sentences whether tuning helped and who is best at likelihood."""
+    """Return whether tuning helped and who is best at likelihood, and what speaks against it."""
     measures = findings.primary("likelihood")
     contrasts = [c for c in _base_contrasts(findings, measures[:1]) if c.verdict != "undefined"]
     if not contrasts:
@@ -85,9 +85,20 @@ def headline(findings: Findings) -> Bilingual:
             failed=n_without,
         )
     ranking = findings.ranking(measures[0]) if measures else None
-    if ranking is None or not ranking.rows:
-        return first
-    return join(first, _headline_best(ranking))
+    if ranking is not None and ranking.rows:
+        first = join(first, _headline_best(ranking))
+    for measure in findings.primary("overlap"):
+        first = join(first, _headline_against(findings, measure))
+    return first
+
+
+def _headline_against(findings: Findings, measure: Measure) -> Bilingual:
+    """Return what another measure says against tuning, or nothing: a headline must not hide it."""
+    verdicts = Counter(one.verdict for one in _base_contrasts(findings, [measure]))
+    if not verdicts["worse"] or verdicts["better"]:
+        return both("")
+    n_compared = verdicts.total() - verdicts["undefined"]
+    return text("headline_against", metric=measure.title, n=n_compared, worse=verdicts["worse"])
 
 
 def _headline_best(ranking: Ranking) -> Bilingual:

@@ -342,3 +342,23 @@ def test_open_questions_are_counted(results: Results) -> None:
     said = [sentence.en for sentence in summarise(results).open]
     assert any("comparisons between tuned models" in s or "between tuned models" in s for s in said)
     assert "Inconclusive means too little evidence, not that the two are equal." in said
+
+
+def test_the_headline_does_not_hide_what_speaks_against_tuning():
+    results = sample_results()
+    worse = [
+        one.model_copy(update={"verdict": "worse" if n == 0 else "inconclusive"})
+        if (one.metric, one.language, one.family) == ("chrf", "zh", "tuned vs base")
+        else one
+        for n, one in enumerate(
+            sorted(
+                results.outcomes.contrasts,
+                key=lambda one: (
+                    (one.metric, one.language, one.family) != ("chrf", "zh", "tuned vs base")
+                ),
+            )
+        )
+    ]
+    said = headline(Findings(replaced(results, outcomes={"contrasts": tuple(worse)}).outcomes))
+    assert "got worse" in said.en
+    assert "变差了" in said.zh
