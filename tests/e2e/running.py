@@ -35,6 +35,11 @@ report: {n_examples: 2}
 """
 
 
+def _mind_interrupts() -> None:
+    """Take Ctrl-C as a terminal gives it: a shell's background job inherits that it is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Run:
     """One ``qingting run``; everything it starts carries a mark by which it is found again."""
 
@@ -56,6 +61,7 @@ class Run:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "QINGTING_TEST_MARK": self.mark},
+            preexec_fn=_mind_interrupts,
         )
 
     def finish(self, timeout_s: float = 300) -> tuple[int, str, str]:
