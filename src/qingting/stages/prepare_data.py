@@ -6,7 +6,6 @@ seen in the pre-training of a small model goes to training as a whole.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -24,7 +23,7 @@ from qingting.data.quarantine import quarantine_file
 from qingting.data.reading import read_dialogues
 from qingting.data.repair import Repair
 from qingting.data.split import split
-from qingting.stages.base import Context, Summary, write_json, write_jsonl
+from qingting.stages.base import Context, Summary, seeded_place, write_json, write_jsonl
 
 _N_PROBES = 16
 _CJK = re.compile(r"[\u3400-\u9fff]")
@@ -50,7 +49,7 @@ def run(context: Context) -> Summary:
     n_other_language = len(dialogues) - len(prepared)
     n_in_language = len(prepared)
     if config["max_dialogues"] is not None:
-        prepared = sorted(prepared, key=lambda d: _place(config["seed"], d.id))
+        prepared = sorted(prepared, key=lambda d: seeded_place(config["seed"], d.id))
         prepared = sorted(islice(prepared, config["max_dialogues"]), key=lambda d: d.id)
     if not prepared:
         raise DataError(_nothing_usable(paths, reports, config))
@@ -185,7 +184,3 @@ def _nothing_usable(paths: Sequence[Path], reports: Sequence[CheckReport], confi
         f"{', '.join(map(str, paths))}: no usable dialogue{language} among {found['n_dialogues']} "
         f"(defects: {shown}); `qingting data check` shows the places, data.repairs can mend some"
     )
-
-
-def _place(seed: int, identity: str) -> bytes:
-    return hashlib.sha256(f"{seed}|{identity}".encode()).digest()

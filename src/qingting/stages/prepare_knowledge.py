@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,7 +11,7 @@ import orjson
 from qingting.core.errors import DataError
 from qingting.core.missing import Missing
 from qingting.metrics.choice import Choice, always_one_letter
-from qingting.stages.base import Context, Summary, write_jsonl
+from qingting.stages.base import Context, Summary, seeded_place, write_jsonl
 
 _ASK = {
     ("zh", "single"): "以下是一道单项选择题，请只回答正确选项的字母。",
@@ -42,7 +41,7 @@ def run(context: Context) -> Summary:
     if config["language"] is not None:
         questions = [q for q in questions if q["language"] == config["language"]]
     if config["n_questions"] is not None and config["n_questions"] < len(questions):
-        order = sorted(questions, key=lambda q: _place(config["seed"], q["id"]))
+        order = sorted(questions, key=lambda q: seeded_place(config["seed"], q["id"]))
         chosen = {q["id"] for q in order[: config["n_questions"]]}
         questions = [q for q in questions if q["id"] in chosen]
     if not questions:
@@ -158,7 +157,3 @@ def _messages(question: Mapping[str, Any], system_prompt: str | None) -> list[di
 def _prompt(content: str, system_prompt: str | None) -> list[dict[str, str]]:
     system = [{"role": "system", "content": system_prompt}] if system_prompt else []
     return [*system, {"role": "user", "content": content}]
-
-
-def _place(seed: int, identity: str) -> bytes:
-    return hashlib.sha256(f"{seed}|{identity}".encode()).digest()

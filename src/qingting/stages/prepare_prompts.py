@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 from qingting.core.dialogue import Dialogue
-from qingting.stages.base import Context, Summary, read_jsonl, write_jsonl
+from qingting.stages.base import Context, Summary, read_jsonl, seeded_place, write_jsonl
 
 
 def run(context: Context) -> Summary:
@@ -27,11 +26,11 @@ def choose_prompts(
     Every dialogue gives one prompt before any gives a second; which turn is decided by a digest
     of seed and id, so that adding a dialogue changes no other prompt.
     """
-    order = sorted(dialogues, key=lambda d: _place(seed, d.id))
+    order = sorted(dialogues, key=lambda d: seeded_place(seed, d.id))
     turns = {
         d.id: sorted(
             (n for n, message in enumerate(d.messages) if message.role == "assistant"),
-            key=lambda n, identity=d.id: _place(seed, f"{identity}#{n}"),  # type: ignore[misc]
+            key=lambda n, identity=d.id: seeded_place(seed, f"{identity}#{n}"),  # type: ignore[misc]
         )
         for d in order
     }
@@ -56,7 +55,3 @@ def _prompt(dialogue: Dialogue, at: int) -> dict[str, Any]:
         ],
         "reference": dialogue.messages[at].content,
     }
-
-
-def _place(seed: int, identity: str) -> bytes:
-    return hashlib.sha256(f"{seed}|{identity}".encode()).digest()
