@@ -1,0 +1,15 @@
+"""``qingting stats``: what judgments say, and how sure that is; one file per command."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(
+    help="Rank, rate, compare, agree, plan and decide on tables of judgments.",
+    no_args_is_help=True,
+)
+
+
+@app.callback()
+def _stats() -> None:
+    """Compute the statistics of judging on plain CSV and JSON Lines."""
