@@ -20,7 +20,7 @@ from qingting.core.signature import Signature, require_same
 from qingting.stats.clusters import DEFAULT_RESAMPLES, IntervalMethod
 from qingting.stats.corrections import Family, adjust
 from qingting.stats.estimates import Estimate
-from qingting.stats.paired import PairedTest, paired_difference, sign_flip_test
+from qingting.stats.paired import PairedTest, TestName, paired_difference, paired_test
 
 Verdict = Literal["first higher", "second higher", "inconclusive"]
 
@@ -97,6 +97,7 @@ def contrast_arms(
     confidence_level: float = 0.95,
     method: IntervalMethod = "t",
     clusters: Mapping[str, Hashable] | None = None,
+    test: TestName = "permutation",
 ) -> tuple[Contrast, ...]:
     """Return the asked contrasts, paired on item id, in the order asked.
 
@@ -105,7 +106,7 @@ def contrast_arms(
         pairs: (first, second) arms to contrast; or
         baseline: an arm that every other is contrasted with, as the second; with neither, all
             pairs in the order of the arms.
-        rng: for the sign-flip test and the bootstrap.
+        rng: for the test and the bootstrap.
         n_resamples: of each.
         family: the correction over the contrasts returned by this call; the family is what is
             asked here, so ask at once what will be read at once.
@@ -114,6 +115,7 @@ def contrast_arms(
         method: of the interval.
         clusters: item id → independent unit (such as the dialogue), when items are not
             independent; interval and test then count units.
+        test: of no difference; see ``paired_test``.
 
     Items without a score on either side are counted, never imputed. A contrast without shared
     items stays in the family as p = 1, so that data loss cannot make others significant.
@@ -138,6 +140,7 @@ def contrast_arms(
             confidence_level=confidence_level,
             method=method,
             clusters=clusters,
+            test_name=test,
         )
         for first, second in asked
     ]
@@ -182,6 +185,7 @@ def _contrast(
     confidence_level: float,
     method: IntervalMethod,
     clusters: Mapping[str, Hashable] | None,
+    test_name: TestName,
 ) -> Contrast:
     first, second = (_present(name, arm) for name, arm in zip(names, arms, strict=True))
     # Sorted, so that the order of items in a file cannot change what an rng draws for them.
@@ -205,9 +209,12 @@ def _contrast(
             signature=arms[0].signature,
         )
         difference = replace(estimate, n_missing=n_unpaired)
-        test = sign_flip_test(a, b, rng=rng, clusters=labels, n_resamples=n_resamples)
     except UndefinedStatisticError:
-        difference = test = Missing("the arms share no item with a score in both")
+        difference = Missing("the arms share no item with a score in both")
+    try:
+        test = paired_test(a, b, test=test_name, rng=rng, clusters=labels, n_resamples=n_resamples)
+    except UndefinedStatisticError as error:
+        test = difference if isinstance(difference, Missing) else Missing(str(error))
     return Contrast(
         *names,
         mean_first=float(np.mean(a)) if shared else Missing("no shared item"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+
 import numpy as np
 from scipy import special
 from scipy import stats as distributions
@@ -13,6 +15,7 @@ from qingting.stats.clusters import (
     FloatArray,
     Interval,
     IntervalMethod,
+    cluster_sums,
 )
 
 # Draws held in memory at once; 4 million indices are 32 MB.
@@ -104,16 +107,61 @@ def bca_interval(
     draws.
     """
     observed = float(units.sums.mean()) if (units.sizes == 1).all() else units.mean
-    below = ((means < observed).sum() + (means <= observed).sum()) / (2 * len(means))
-    if not 0 < below < 1:
-        return Missing("all bootstrap means lie on one side of the estimate")
-    bias = special.ndtri(below)
     left_out = (units.sums.sum() - units.sums) / (units.sizes.sum() - units.sizes)
+    return bca_limits(observed, means, left_out, confidence_level=confidence_level)
+
+
+def bca_limits(
+    observed: float, resampled: FloatArray, left_out: FloatArray, *, confidence_level: float
+) -> Interval | Missing:
+    """Return the BCa interval of any statistic from its bootstrap and its jackknife.
+
+    ``resampled``: (n_resamples,) of the statistic; ``left_out``: (n_units,) with one unit (or one
+    group of units) left out. ``Missing`` when every resample lies on one side of ``observed``,
+    where the correction is infinite. Source: Efron and Tibshirani (1993), §14.3.
+    """
+    below = ((resampled < observed).sum() + (resampled <= observed).sum()) / (2 * len(resampled))
+    if not 0 < below < 1:
+        return Missing("all bootstrap values lie on one side of the estimate")
+    bias = special.ndtri(below)
     spread = left_out.mean() - left_out
-    acceleration = np.sum(spread**3) / (6 * np.sum(spread**2) ** 1.5)
+    squares = np.sum(spread**2)
+    acceleration = np.sum(spread**3) / (6 * squares**1.5) if squares > 0 else 0.0
     z = special.ndtri((1 - confidence_level) / 2)
     tails = [
         special.ndtr(bias + (bias + side) / (1 - acceleration * (bias + side))) for side in (z, -z)
     ]
-    low, high = np.quantile(means, tails)
+    low, high = np.quantile(resampled, tails)
     return Interval(float(low), float(high))
+
+
+def influence_interval(
+    value: float,
+    influences: FloatArray,
+    *,
+    confidence_level: float,
+    clusters: Sequence[Hashable] | None = None,
+    below_one: bool = False,
+) -> Interval | Missing:
+    """Return a linearised (delta-method) interval of a smooth statistic.
+
+    ``influences``: (n_items,) of the statistic, so that their mean square over n is its variance;
+    ``clusters``: (n_items,) independent units, over which they are summed first. Student's t with
+    n_units − 1 degrees of freedom. ``below_one`` makes the interval on log(1 − value), for
+    coefficients that cannot exceed 1 and whose spread shrinks as they come near it.
+
+    ``Missing`` for one unit, or where no unit moves the statistic.
+    """
+    units = cluster_sums(influences, clusters)
+    n_units = len(units.sums)
+    if n_units < 2:
+        return Missing("one independent unit has no spread")
+    sum_squares = float(np.square(units.sums).sum())
+    if sum_squares <= 1e-24 * len(influences):
+        return Missing("no unit differs from the others, so there is no spread")
+    error = np.sqrt(sum_squares * n_units / (n_units - 1)) / len(influences)
+    half = float(error * distributions.t.ppf((1 + confidence_level) / 2, df=n_units - 1))
+    if not below_one:
+        return Interval(value - half, value + half)
+    factor = float(np.exp(half / (1 - value)))
+    return Interval(1 - (1 - value) * factor, 1 - (1 - value) / factor)

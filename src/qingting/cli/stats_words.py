@@ -1,0 +1,72 @@
+"""Words that the commands of ``qingting stats`` share: numbers with intervals, problems, options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from qingting.core.missing import Missing
+    from qingting.stats.estimates import Estimate
+    from qingting.stats.rating_files import Scale
+
+_SHOWN_PROBLEMS = 20
+
+
+def names(option: str | None) -> tuple[str, ...]:
+    """Return the names in an option that joins them by commas."""
+    return tuple(name.strip() for name in (option or "").split(",") if name.strip())
+
+
+def scale_of(option: str | None) -> Scale | None:
+    """Return the scale in an option such as ``1:5``.
+
+    Raises:
+        SpecificationError: it is not two ascending numbers.
+    """
+    from qingting.core.errors import SpecificationError
+    from qingting.stats.rating_files import Scale
+
+    if option is None:
+        return None
+    try:
+        low, high = (float(part) for part in option.split(":"))
+    except ValueError:
+        low, high = 0.0, 0.0
+    if not low < high:
+        raise SpecificationError(
+            f"--scale {option!r} is not the smallest and the largest rating, such as 1:5"
+        )
+    return Scale(low, high)
+
+
+def show_problems(problems: Sequence[object]) -> None:
+    """Print cells that cannot be used to stderr, the first twenty, with their number."""
+    if not problems:
+        return
+    for problem in problems[:_SHOWN_PROBLEMS]:
+        typer.echo(str(problem), err=True)
+    if len(problems) > _SHOWN_PROBLEMS:
+        typer.echo(f"… and {len(problems) - _SHOWN_PROBLEMS} more", err=True)
+    typer.echo(f"{len(problems)} cells cannot be used and are left out", err=True)
+
+
+def estimate_text(
+    one: Estimate | Missing, *, count: str | None = None, digits: int = 3, signed: bool = False
+) -> str:
+    """Return an estimate with its interval, or why there is none, as one phrase."""
+    from qingting.core.missing import Missing
+
+    if isinstance(one, Missing):
+        return f"undefined: {one.reason}"
+    sign = "+" if signed else ""
+    interval = (
+        f"no interval: {one.interval.reason}"
+        if isinstance(one.interval, Missing)
+        else f"{one.interval.low:{sign}.{digits}f} to {one.interval.high:{sign}.{digits}f}"
+    )
+    entered = f"  {one.n_valid} {count}" if count else ""
+    left = f", {one.n_missing} without" if count and one.n_missing else ""
+    return f"{one.value:{sign}.{digits}f}  [{interval}]{entered}{left}"

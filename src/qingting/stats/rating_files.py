@@ -1,0 +1,298 @@
+"""Tables of ratings in files: long (a row a rating) or wide (a column a rater)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qingting.core.columns import Columns, RowProblem, find_column, read_columns
+from qingting.core.errors import DataError, SpecificationError, did_you_mean
+from qingting.stats.clusters import FloatArray
+
+ITEM_COLUMNS = ("item", "prompt", "item_id", "prompt_id", "question", "unit", "id")
+RATER_COLUMNS = ("rater", "worker", "judge", "annotator", "coder", "rater_id", "worker_id")
+RATING_COLUMNS = ("rating", "score", "label", "value", "grade", "answer")
+CRITERION_COLUMNS = ("criterion", "dimension", "aspect", "question_name")
+CLUSTER_COLUMNS = ("dialogue", "cluster", "dialogue_id", "conversation", "session")
+ARM_COLUMNS = ("arm", "model", "system", "model_name")
+
+
+class Scale(NamedTuple):
+    """The smallest and largest value that a rating may have, both included."""
+
+    low: float
+    high: float
+
+
+class Numbers(NamedTuple):
+    """A column as numbers, (n_rows,), NaN where empty or not usable, and why not."""
+
+    values: FloatArray
+    problems: tuple[RowProblem, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RatingTable:
+    """Ratings of one criterion, long.
+
+    ``items``, ``raters``: (n_judgments,) numbers into ``item_names`` and ``rater_names``, in the
+    order of the file. ``values``: (n_judgments,) numbers, or positions in ``categories`` where
+    the ratings are words. ``cluster_items``: (n_items,) labels, or ``None``.
+    """
+
+    criterion: str | None
+    item_names: tuple[str, ...]
+    rater_names: tuple[str, ...]
+    items: NDArray[np.int64]
+    raters: NDArray[np.int64]
+    values: FloatArray
+    categories: tuple[str, ...] | None
+    cluster_items: tuple[str, ...] | None
+
+    def first_ratings(self) -> RatingTable:
+        """Return the table without a rater's second and later ratings of one item."""
+        keys = self.items * max(1, len(self.rater_names)) + self.raters
+        kept = np.sort(np.unique(keys, return_index=True)[1])
+        return RatingTable(
+            self.criterion,
+            self.item_names,
+            self.rater_names,
+            self.items[kept],
+            self.raters[kept],
+            self.values[kept],
+            self.categories,
+            self.cluster_items,
+        )
+
+    def matrix(self) -> FloatArray:
+        """Return first ratings as (n_items, n_raters), NaN = not rated."""
+        table = np.full((len(self.item_names), len(self.rater_names)), np.nan)
+        first = self.first_ratings()
+        table[first.items, first.raters] = first.values
+        return table
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RatingFile:
+    """The tables of a file, one per criterion, and every cell that could not be used.
+
+    ``n_empty`` cells hold no rating; that is no problem.
+    """
+
+    tables: tuple[RatingTable, ...]
+    layout: Literal["long", "wide"]
+    problems: tuple[RowProblem, ...]
+    n_empty: int
+
+
+def read_ratings(
+    path: Path,
+    *,
+    item_column: str | None = None,
+    rater_column: str | None = None,
+    rating_column: str | None = None,
+    criterion_column: str | None = None,
+    cluster_column: str | None = None,
+    rater_columns: Sequence[str] = (),
+    words: bool = False,
+    categories: Sequence[str] = (),
+    scale: Scale | None = None,
+) -> RatingFile:
+    """Return the ratings of a CSV, TSV or JSON Lines file.
+
+    A file with a column of raters and one of ratings is long. Otherwise each column that plays
+    no other role is a rater (or just those in ``rater_columns``) and each row an item.
+
+    Args:
+        path: of the file.
+        item_column: and the other ``…_column``: names that are not recognised.
+        rater_columns: the raters of a wide table.
+        words: take ratings as labels even where they look like numbers.
+        categories: the labels that may occur, in order; any other is a problem.
+        scale: of numbers; a rating outside is a problem, and never moved inside.
+
+    Ratings are numbers where most distinct ones look like numbers; the others are problems then.
+
+    Raises:
+        SpecificationError: a column is not found.
+        DataError: no usable rating.
+    """
+    columns = read_columns(path)
+    criterion = find_column(
+        columns,
+        role="criterion",
+        names=CRITERION_COLUMNS,
+        mapped=criterion_column,
+        required=False,
+    )
+    cluster = find_column(
+        columns, role="cluster", names=CLUSTER_COLUMNS, mapped=cluster_column, required=False
+    )
+    rater = find_column(
+        columns, role="rater", names=RATER_COLUMNS, mapped=rater_column, required=False
+    )
+    rating = find_column(
+        columns, role="rating", names=RATING_COLUMNS, mapped=rating_column, required=False
+    )
+    long = rater is not None and rating is not None and not rater_columns
+    item = find_column(columns, role="item", names=ITEM_COLUMNS, mapped=item_column, required=long)
+    if long:
+        assert rater is not None and rating is not None and item is not None
+        sources = [(rating, range(len(columns)), columns.values(rater))]
+    else:
+        roles = {item, criterion, cluster}
+        chosen = list(rater_columns) or [name for name in columns.names if name not in roles]
+        for name in chosen:
+            if name not in columns.names:
+                raise SpecificationError(
+                    f"{path}: no column {name!r} for a rater.{did_you_mean(name, columns.names)}"
+                )
+        if len(chosen) < 2:
+            raise SpecificationError(
+                f"{path}: neither a long table (item, rater, rating) nor a wide one with a column "
+                f"per rater; found {', '.join(columns.names)}"
+            )
+        sources = [(name, range(len(columns)), [name] * len(columns)) for name in chosen]
+    names_of_items = (
+        columns.values(item) if item is not None else [f"row {line}" for line in columns.lines]
+    )
+    text: list[str] = []
+    rows: list[int] = []
+    given_by: list[str] = []
+    places: list[str] = []
+    n_empty = 0
+    problems: list[RowProblem] = []
+    for name, every, who in sources:
+        cells = columns.values(name)
+        for row in every:
+            cell = cells[row].strip()
+            if not cell:
+                n_empty += 1
+            elif not names_of_items[row].strip():
+                problems.append(columns.problem(row, item, "no item"))
+            elif not who[row].strip():
+                problems.append(columns.problem(row, rater, "no rater"))
+            else:
+                text.append(cell)
+                rows.append(row)
+                given_by.append(who[row])
+                places.append(name)
+    values, labels, unusable = _coded(text, words=words, categories=categories, scale=scale)
+    problems += [columns.problem(rows[i], places[i], why) for i, why in unusable.items()]
+    kept = [i for i in range(len(text)) if i not in unusable]
+    if not kept:
+        raise DataError(f"{path}: no usable rating ({len(problems)} problems, {n_empty} empty)")
+    tables: dict[str | None, list[int]] = {}
+    criteria = None if criterion is None else columns.values(criterion)
+    for i in kept:
+        tables.setdefault(None if criteria is None else criteria[rows[i]], []).append(i)
+    clusters = None if cluster is None else columns.values(cluster)
+    return RatingFile(
+        tuple(
+            _table(
+                name,
+                [names_of_items[rows[i]] for i in chosen_rows],
+                [given_by[i] for i in chosen_rows],
+                values[chosen_rows],
+                labels,
+                None if clusters is None else [clusters[rows[i]] for i in chosen_rows],
+            )
+            for name, chosen_rows in tables.items()
+        ),
+        "long" if long else "wide",
+        tuple(sorted(problems, key=lambda problem: problem.line)),
+        n_empty,
+    )
+
+
+def read_numbers(columns: Columns, name: str, *, scale: Scale | None = None) -> Numbers:
+    """Return a column as numbers; what is not one, or lies outside the scale, is a problem."""
+    values = np.full(len(columns), np.nan)
+    problems = []
+    for row, cell in enumerate(columns.values(name)):
+        if not cell.strip():
+            continue
+        number = _number(cell)
+        why = _fault(cell, number, scale)
+        if why:
+            problems.append(columns.problem(row, name, why))
+        else:
+            assert number is not None
+            values[row] = number
+    return Numbers(values, tuple(problems))
+
+
+def _coded(
+    text: Sequence[str], *, words: bool, categories: Sequence[str], scale: Scale | None
+) -> tuple[FloatArray, tuple[str, ...] | None, dict[int, str]]:
+    distinct = dict.fromkeys(text)
+    if categories:
+        position = {name: float(i) for i, name in enumerate(categories)}
+        faults = {
+            name: f"unknown label {name!r}; known are {', '.join(categories)}"
+            for name in distinct
+            if name not in position
+        }
+    else:
+        numbers = {name: _number(name) for name in distinct}
+        n_numbers = sum(1 for number in numbers.values() if number is not None)
+        if words or (2 * n_numbers < len(distinct) and scale is None):
+            categories = sorted(distinct)
+            position, faults = {name: float(i) for i, name in enumerate(categories)}, {}
+        else:
+            faults = {
+                name: why
+                for name, number in numbers.items()
+                if (why := _fault(name, number, scale))
+            }
+            position = {name: number for name, number in numbers.items() if number is not None}
+    values = np.array([np.nan if cell in faults else position[cell] for cell in text], float)
+    unusable = {i: faults[cell] for i, cell in enumerate(text) if cell in faults}
+    return values, tuple(categories) or None, unusable
+
+
+def _number(cell: str) -> float | None:
+    try:
+        number = float(cell)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _fault(cell: str, number: float | None, scale: Scale | None) -> str | None:
+    if number is None:
+        return f"{cell.strip()!r} is not a number"
+    if scale is not None and not scale.low <= number <= scale.high:
+        return f"{cell.strip()} lies outside the scale {scale.low:g} to {scale.high:g}"
+    return None
+
+
+def _table(
+    criterion: str | None,
+    items: Sequence[str],
+    raters: Sequence[str],
+    values: FloatArray,
+    categories: tuple[str, ...] | None,
+    clusters: Sequence[str] | None,
+) -> RatingTable:
+    item_numbers: dict[str, int] = {}
+    rater_numbers: dict[str, int] = {}
+    of_items = [item_numbers.setdefault(name, len(item_numbers)) for name in items]
+    of_raters = [rater_numbers.setdefault(name, len(rater_numbers)) for name in raters]
+    labels = None if clusters is None else dict(zip(of_items, clusters, strict=True))
+    return RatingTable(
+        criterion,
+        tuple(item_numbers),
+        tuple(rater_numbers),
+        np.array(of_items, np.int64),
+        np.array(of_raters, np.int64),
+        values,
+        categories,
+        None if labels is None else tuple(labels[i] for i in range(len(item_numbers))),
+    )
