@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from qingting.cli import stats_agreement, stats_compare, stats_judge
+
 app = typer.Typer(
     help="Rank, rate, compare, agree, plan and decide on tables of judgments.",
     no_args_is_help=True,
@@ -13,3 +15,8 @@ app = typer.Typer(
 @app.callback()
 def _stats() -> None:
     """Compute the statistics of judging on plain CSV and JSON Lines."""
+
+
+app.command()(stats_agreement.agreement)
+app.command()(stats_compare.compare)
+app.command()(stats_judge.judge)

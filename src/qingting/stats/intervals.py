@@ -18,6 +18,9 @@ from qingting.stats.clusters import (
     cluster_sums,
 )
 
+# Large-sample intervals of coefficients are not given below so many units.
+FEWEST_UNITS = 10
+
 # Draws held in memory at once; 4 million indices are 32 MB.
 _DRAWS_AT_ONCE = 4_000_000
 
@@ -150,12 +153,13 @@ def influence_interval(
     n_units − 1 degrees of freedom. ``below_one`` makes the interval on log(1 − value), for
     coefficients that cannot exceed 1 and whose spread shrinks as they come near it.
 
-    ``Missing`` for one unit, or where no unit moves the statistic.
+    ``Missing`` below ten units, where no large-sample interval can be claimed, or where no unit
+    moves the statistic.
     """
     units = cluster_sums(influences, clusters)
     n_units = len(units.sums)
-    if n_units < 2:
-        return Missing("one independent unit has no spread")
+    if n_units < FEWEST_UNITS:
+        return Missing(f"{n_units} independent units are too few; an interval needs {FEWEST_UNITS}")
     sum_squares = float(np.square(units.sums).sum())
     if sum_squares <= 1e-24 * len(influences):
         return Missing("no unit differs from the others, so there is no spread")

@@ -13,7 +13,7 @@ from qingting.core.errors import DataError, UndefinedStatisticError
 from qingting.core.missing import Missing
 from qingting.stats.clusters import FloatArray, Interval, require_level
 from qingting.stats.estimates import Estimate
-from qingting.stats.intervals import bca_limits, percentile_interval
+from qingting.stats.intervals import FEWEST_UNITS, bca_limits, percentile_interval
 from qingting.stats.rating_counts import RatingCounts, count_ratings
 
 MeasurementLevel = Literal["nominal", "ordinal", "interval", "ratio"]
@@ -59,7 +59,7 @@ def krippendorff_alpha(
         n_resamples: of the bootstrap; the marginals are those of each resample.
         confidence_level: of the interval.
 
-    ``n_valid`` items have two ratings or more and enter; ``n_missing`` have fewer.
+    There is no interval below ten units. ``n_valid`` items have two ratings or more and enter; ``n_missing`` have fewer.
 
     Raises:
         UndefinedStatisticError: no item has two ratings, or all of those ratings are equal.
@@ -87,8 +87,10 @@ def krippendorff_alpha(
     interval: Interval | Missing
     if rng is None:
         interval = Missing("no interval was asked for")
-    elif units.n_units < 2:
-        interval = Missing("one independent unit has no spread")
+    elif units.n_units < FEWEST_UNITS:
+        interval = Missing(
+            f"{units.n_units} independent units are too few; an interval needs {FEWEST_UNITS}"
+        )
     else:
         interval = _interval(
             table,

@@ -16,6 +16,8 @@ from qingting.stats.clusters import FloatArray, Interval, require_level
 from qingting.stats.estimates import Estimate
 
 FEWEST_LABELS = 100
+# Independent units with a human label; the simulations found coverage from so many on.
+FEWEST_PROMPTS = 20
 
 
 class JudgedScores(NamedTuple):
@@ -127,14 +129,16 @@ def prediction_powered_mean(
         scores: of one arm.
         labels_chosen_at_random: the caller's word that the replies which humans scored were
             drawn at random from all; no method can repair another choice.
-        confidence_level: of the interval, which is Student's t over prompts.
+        confidence_level: of the interval, which is Student's t over prompts, less one degree of
+            freedom for each tuned weight.
 
     Power tuning takes the weight of least variance, so that a useless judge costs nothing but
     the estimation of that weight. Replies to one prompt are one unit, whether labelled or not.
 
     Raises:
         UndefinedStatisticError: fewer than 100 human labels or labels that were not chosen at
-            random, no reply with a judge's score only, or no spread of the human scores.
+            random, no reply with a judge's score only, labels of fewer than 20 prompts, or no
+            spread of the human scores.
         DataError: an infinite score.
 
     Source: as ``rectified_mean``; differs: sums of influences over prompts in place of
@@ -247,8 +251,10 @@ def _combined(
     for index, part in zip(indices, parts, strict=True):
         labelled[index[part.labelled]] = True
     n_labelled = int(labelled.sum())
-    if n_labelled < 2:
-        raise UndefinedStatisticError("the human labels are of one prompt, so there is no spread")
+    if n_labelled < FEWEST_PROMPTS:
+        raise UndefinedStatisticError(
+            f"the human labels are of {n_labelled} prompts, and it needs {FEWEST_PROMPTS}"
+        )
     mean = sum(sign * part.mean for sign, part in zip(signs, parts, strict=True))
     gap = np.array([sign * part.gap for sign, part in zip(signs, parts, strict=True)])
     n_human = min(int(part.labelled.sum()) for part in parts)
@@ -256,10 +262,14 @@ def _combined(
     n_missing = sum(part.n_missing for part in parts)
     named = not isinstance(next(iter(numbers)), _Own)
 
-    def estimate(value: float, error_squared: float, n_valid: int, method: str) -> Estimate:
+    def estimate(
+        value: float, error_squared: float, n_valid: int, method: str, *, n_tuned: int = 0
+    ) -> Estimate:
+        # Each tuned weight was fitted to the labels, like a slope.
+        freedom = n_labelled - 1 - n_tuned
         half = float(
-            (error_squared * n_labelled / (n_labelled - 1)) ** 0.5
-            * distributions.t.ppf((1 + confidence_level) / 2, n_labelled - 1)
+            (error_squared * n_labelled / freedom) ** 0.5
+            * distributions.t.ppf((1 + confidence_level) / 2, freedom)
         )
         return Estimate(
             float(value),
@@ -272,7 +282,13 @@ def _combined(
         )
 
     return PredictionPowered(
-        estimate(mean - gap @ tuning, variance, n_human + n_rest, "PPI++, power-tuned"),
+        estimate(
+            mean - gap @ tuning,
+            variance,
+            n_human + n_rest,
+            "PPI++, power-tuned",
+            n_tuned=int((tuning > 0).sum()),
+        ),
         estimate(mean, human_variance, n_human, "human scores alone"),
         tuple(float(x) for x in tuning),
         human_variance / variance if variance > 0 else float("inf"),
