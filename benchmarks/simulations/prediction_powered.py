@@ -52,7 +52,7 @@ def mean_rows(n_runs: int, rng: Rng) -> list[SimRow]:
         (300, 3000, 1, 1.0),
         (100, 1000, 5, 1.0),
         (100, 200, 5, 1.0),
-        (100, 400, 20, 1.0),
+        (100, 600, 20, 1.0),
     ):
         truth = float(replies(rng, N_TRUTH // per_prompt, per_prompt, skill=skill, arm=0)[0].mean())
         covered, gains = 0, []

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from qingting.stats.repeats import IntraRater
 
 _MOST_CELLS = 50_000_000
-# Below so many items the simulations found intervals that cover less than they say.
-_FEW_ITEMS = 30
+# From so many items on the simulations found that intervals cover what they say.
+_VERIFIED_FROM = {"Krippendorff's alpha": 30, "the kappas": 50, "the ICCs": 20}
 
 
 def agreement(
@@ -188,9 +188,10 @@ class _Agreement:
     def warnings(self) -> tuple[str, ...]:
         n_items = len(self.table.item_names)
         found = []
-        if n_items < _FEW_ITEMS:
+        few = [f"{name} from {n}" for name, n in _VERIFIED_FROM.items() if n_items < n]
+        if few:
             found.append(
-                f"{n_items} items are few: the intervals were verified from {_FEW_ITEMS} items on"
+                f"{n_items} items are few: intervals were verified for {', '.join(few)} items on"
             )
         return tuple(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -59,6 +60,10 @@ def compare(
     resamples: Annotated[int, typer.Option(min=200, help="Of bootstrap and test.")] = 10_000,
     confidence_level: Annotated[float, typer.Option(help="Of each interval.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Of bootstrap and test.")] = 1,
+    figure: Annotated[
+        Path | None, typer.Option(help="Write the differences as an SVG picture.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the picture.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print each difference with interval, corrected test and, given a margin, equivalence."""
@@ -128,6 +133,8 @@ def compare(
         [1.0 if isinstance(e, Missing) else e.p_equivalent for e in equivalences] or [1.0], family
     ).tolist()
     rates = {arm: _rate(of_items, clusters, confidence_level) for arm, of_items in scores.items()}
+    if figure is not None:
+        _draw(figure, contrasts, force=force)
     if as_json:
         record = {
             "file": str(file),
@@ -288,6 +295,40 @@ def _rate_text(arm: str, rate: dict[str, Any]) -> str:
         return f"{text}, no exact interval: {rate['interval']['missing']}"
     low, high = rate["interval"]
     return f"{text}, exact {low:.1%} to {high:.1%}; one-sided upper bound {rate['upper_bound']:.1%}"
+
+
+def _draw(path: Path, contrasts: Sequence[Contrast], *, force: bool) -> None:
+    from qingting.cli.stats_words import estimate_text
+    from qingting.core.missing import Missing
+    from qingting.report.figures import ForestRow, forest_plot
+    from qingting.report.standalone import write_figure
+    from qingting.report.texts import both
+
+    css = {"first higher": "better", "second higher": "worse", "inconclusive": "inconclusive"}
+    rows = []
+    for one in contrasts:
+        difference = one.difference
+        defined = not isinstance(difference, Missing)
+        limits = None if isinstance(difference, Missing) else difference.interval
+        low, high = (None, None) if limits is None or isinstance(limits, Missing) else limits
+        rows.append(
+            ForestRow(
+                f"{one.first} − {one.second}",
+                css[one.verdict],
+                both(estimate_text(difference, digits=2, signed=True) if defined else "undefined"),
+                None if isinstance(difference, Missing) else difference.value,
+                low,
+                high,
+            )
+        )
+    drawn = forest_plot(
+        "differences",
+        both("Differences of mean scores with intervals"),
+        both("Each row is the first arm less the second, on the prompts that both have."),
+        rows=rows,
+        ends=(both("second higher"), both("first higher")),
+    )
+    write_figure(path, drawn.svg, force=force)
 
 
 def _show(one: Contrast, equivalence: EquivalenceTest | Missing | None, p: float | None) -> None:

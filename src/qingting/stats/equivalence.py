@@ -11,7 +11,7 @@ from scipy import stats as distributions
 
 from qingting.core.errors import UndefinedStatisticError
 from qingting.stats.clusters import FloatArray, Interval, cluster_sums, finite
-from qingting.stats.intervals import standard_error
+from qingting.stats.intervals import small_sample_error
 
 EquivalenceVerdict = Literal["equivalent", "not inferior", "not superior", "inconclusive"]
 
@@ -78,8 +78,7 @@ def equivalence_test(
         first: (n_items,) finite scores of one arm.
         second: (n_items,) finite scores of the other arm on the same items.
         margin: the largest difference that would not matter, fixed before the data were seen.
-        clusters: (n_items,) labels of independent units; the standard error is then linearised
-            over them, with n_clusters − 1 degrees of freedom.
+        clusters: (n_items,) labels of independent units, see ``small_sample_error``.
         significance_level: of each one-sided test.
 
     Raises:
@@ -105,7 +104,7 @@ def equivalence_test(
         raise UndefinedStatisticError(
             f"no test against the margin: all {n_units} units differ by the same amount"
         )
-    error, freedom = standard_error(units), n_units - 1
+    error, freedom = small_sample_error(units)
     half = error * float(distributions.t.ppf(1 - significance_level, freedom))
     return EquivalenceTest(
         units.mean,

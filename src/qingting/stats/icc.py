@@ -40,8 +40,9 @@ def intraclass_correlation(
             rating are left out and counted as missing; for many of those use Krippendorff's
             interval alpha instead.
         form: ``"1"``: each item has raters of its own; ``"A"``: the same raters, and their
-            severity counts as disagreement; ``"C"``: the same raters, severity taken out. ``",1"``
-            speaks of one rating, ``",k"`` of the mean over the raters.
+            severity counts as disagreement; ``"C"``: the same raters, severity taken out. For
+            ``"1"`` it suffices that items have equally many ratings, by whomever. ``",1"`` speaks
+            of one rating, ``",k"`` of the mean over the raters.
         confidence_level: of the interval, which assumes normal effects; for ``A`` it is
             Satterthwaite's approximation.
 
@@ -56,7 +57,9 @@ def intraclass_correlation(
     ratings = np.asarray(ratings_items_raters, np.float64)
     if ratings.ndim != 2:
         raise ValueError(f"expected items by raters, got shape {ratings.shape}")
-    complete = ratings[~np.isnan(ratings).any(axis=1)]
+    complete = _own_raters(ratings) if form[0] == "1" else None
+    if complete is None:
+        complete = ratings[~np.isnan(ratings).any(axis=1)]
     squares = mean_squares(complete)
     value = _value(squares, form)
     return Estimate(
@@ -106,6 +109,18 @@ def mean_squares(ratings_items_raters: FloatArray) -> MeanSquares:
         n_items,
         n_raters,
     )
+
+
+def _own_raters(ratings: FloatArray) -> FloatArray | None:
+    """Return (n_items, n_ratings) without gaps where all items with two ratings have as many."""
+    rated = ~np.isnan(ratings)
+    per_item = rated.sum(axis=1)
+    enough = per_item >= 2
+    if not enough.any() or np.ptp(per_item[enough]) > 0:
+        return None
+    kept = ratings[enough]
+    compact: FloatArray = kept[rated[enough]].reshape(len(kept), -1)
+    return compact
 
 
 def _value(s: MeanSquares, form: IccForm) -> float:

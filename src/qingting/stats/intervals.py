@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import special
@@ -71,6 +72,29 @@ def standard_error(units: ClusteredSums) -> float:
     n_units = len(units.sums)
     sum_squares = float(np.square(units.residuals).sum())
     return float(np.sqrt(n_units / (n_units - 1) * sum_squares) / units.sizes.sum())
+
+
+class SmallSampleError(NamedTuple):
+    """A standard error of the mean over units of unequal size, and its degrees of freedom."""
+
+    standard_error: float
+    freedom: float
+
+
+def small_sample_error(units: ClusteredSums) -> SmallSampleError:
+    """Return the standard error corrected for the leverage of large units; needs two units.
+
+    Equals ``standard_error`` with n_units − 1 degrees of freedom where sizes are equal. Source:
+    Bell and McCaffrey (2002), CR2 with Satterthwaite's degrees of freedom under independence
+    within units, for a mean.
+    """
+    total = float(units.sizes.sum())
+    left = 1 - units.sizes / total
+    error = float(np.sqrt((np.square(units.residuals) / left).sum()) / total)
+    weights = np.square(units.sizes) / left
+    off_diagonal = (weights.sum() ** 2 - np.square(weights).sum()) / total**2
+    freedom = total**2 / (np.square(units.sizes).sum() + off_diagonal)
+    return SmallSampleError(error, float(freedom))
 
 
 def bootstrap_means(

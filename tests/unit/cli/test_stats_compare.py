@@ -1,11 +1,12 @@
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from qingting.cli.stats import app
-from qingting.core.errors import DataError, SpecificationError
+from qingting.core.errors import DataError, SpecificationError, StoreError
 
 runner = CliRunner()
 
@@ -143,3 +144,14 @@ def test_a_judge_is_corrected_only_where_labels_were_chosen_at_random(write):
 def test_too_few_human_labels_are_refused(write):
     result = run("judge", write(judged(share=0.1)), "--labels-chosen-at-random")
     assert "needs 100 human labels chosen at random" in result.stdout
+
+
+def test_a_picture_stands_alone_and_is_not_overwritten(write, tmp_path):
+    table, picture = write(scores()), tmp_path / "differences.svg"
+    result = run("compare", table, "--figure", picture)
+    root = ElementTree.parse(picture).getroot()
+    shown = "".join(root.itertext())
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "base − tuned" in shown and "--worse:" in shown
+    assert isinstance(run("compare", table, "--figure", picture).exception, StoreError)
+    assert run("compare", table, "--figure", picture, "--force").stdout == result.stdout

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 
 from qingting.core.errors import DataError, UndefinedStatisticError
+from qingting.stats.clusters import cluster_sums
 from qingting.stats.contrasts import ArmScores, contrast_arms
 from qingting.stats.equivalence import equivalence_test
 from qingting.stats.independence import independence_warnings
+from qingting.stats.intervals import small_sample_error, standard_error
 from qingting.stats.paired import mcnemar_test, paired_test, sign_flip_test, wilcoxon_test
 
 
@@ -48,6 +50,20 @@ def test_a_dialogue_twice_is_no_new_evidence():
         two = test(np.tile(first, 2), np.tile(second, 2), rng=rng(), clusters=labels)
         # Ranks of doubled data are tied in pairs, so Wilcoxon's p moves a little.
         assert two.p_value == pytest.approx(one.p_value, abs=0.01)
+
+
+def test_units_of_equal_size_have_the_plain_standard_error():
+    units = cluster_sums(np.random.default_rng(1).normal(size=24), [*range(8)] * 3)
+    found = small_sample_error(units)
+    assert found.standard_error == pytest.approx(standard_error(units), abs=1e-14)
+    assert found.freedom == pytest.approx(7, abs=1e-12)
+
+
+def test_a_large_unit_costs_degrees_of_freedom():
+    # Sizes 1, 1, 2: weights n²/(1 − n/4) are 4/3, 4/3, 8; the off-diagonal sum is
+    # ((32/3)² − 32/9 − 64) / 16 = 26/9, and the freedom 16 / (6 + 26/9) = 1.8.
+    units = cluster_sums([1.0, 2.0, 4.0, 5.0], ["a", "b", "c", "c"])
+    assert small_sample_error(units).freedom == pytest.approx(16 / (6 + 26 / 9), abs=1e-12)
 
 
 def test_no_equivalence_without_spread_units_or_margin():

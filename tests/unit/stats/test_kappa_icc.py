@@ -147,3 +147,20 @@ def test_perfect_raters_have_icc_one_without_an_interval():
     incomplete = np.array([[1, 1.5], [2, 2], [4, 3], [1, N]])
     found = intraclass_correlation(incomplete, form="A,1")
     assert (found.n_valid, found.n_missing) == (3, 1)
+
+
+def test_icc_one_needs_equally_many_ratings_but_not_the_same_raters():
+    r = np.random.default_rng(8)
+    ratings = r.normal(size=(20, 1)) + 0.5 * r.normal(size=(20, 3))
+    wide = np.full((20, 9), N)
+    for item in range(20):
+        wide[item, r.permutation(9)[:3]] = r.permutation(ratings[item])
+    wide = np.vstack([wide, [1.0, *[N] * 8]])
+    found = intraclass_correlation(wide, form="1")
+    assert found.value == pytest.approx(intraclass_correlation(ratings, form="1").value, abs=1e-12)
+    assert (found.n_valid, found.n_missing) == (20, 1)
+    with pytest.raises(UndefinedStatisticError, match="0 items were rated by all 9 raters"):
+        intraclass_correlation(wide, form="A,1")
+    wide[0, np.flatnonzero(np.isnan(wide[0]))[0]] = 1.0
+    with pytest.raises(UndefinedStatisticError, match="0 items were rated by all 9 raters"):
+        intraclass_correlation(wide, form="1")
