@@ -18,8 +18,8 @@ from qingting.stats.prediction_powered import rectified_mean
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 N = np.nan
 
-# Krippendorff (2011), Computing Krippendorff's Alpha-Reliability, §E: four observers, twelve
-# units. Published to three digits; the digits beyond are those of the krippendorff package 0.8.
+# Krippendorff (2011), Computing Krippendorff's Alpha-Reliability: four observers, twelve
+# units. Published to three digits; the digits beyond are those of the krippendorff package.
 CANONICAL = [
     [1, 2, 3, 3, 2, 1, 4, 1, 2, N, N, N],
     [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, N, 3],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -158,9 +159,10 @@ class _Agreement:
                 for weights in KAPPA_WEIGHTS if level != "nominal" else ("none",):
                     name = "Cohen's kappa" + ("" if weights == "none" else f", {weights}")
                     self.estimates[name] = _defined(
-                        lambda w=weights: cohen_kappa(  # type: ignore[misc]
+                        partial(
+                            cohen_kappa,
                             *matrix.T,
-                            weights=w,
+                            weights=weights,
                             clusters=clusters,
                             confidence_level=confidence_level,
                         )
@@ -168,8 +170,11 @@ class _Agreement:
             if level != "nominal" and table.categories is None:
                 for form in ICC_FORMS:
                     self.estimates[f"ICC({form})"] = _defined(
-                        lambda f=form: intraclass_correlation(  # type: ignore[misc]
-                            matrix, form=f, confidence_level=confidence_level
+                        partial(
+                            intraclass_correlation,
+                            matrix,
+                            form=form,
+                            confidence_level=confidence_level,
                         )
                     )
         self.intra: IntraRater | None = None

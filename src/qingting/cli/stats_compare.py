@@ -4,26 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 if TYPE_CHECKING:
-    from qingting.core.columns import RowProblem
     from qingting.core.missing import Missing
     from qingting.stats.contrasts import Contrast
     from qingting.stats.equivalence import EquivalenceTest
-
-
-class _Scores(NamedTuple):
-    """Scores, one a row: (n_scores,) each; ``raters`` and ``clusters`` where the table has them."""
-
-    items: list[str]
-    arms: list[str]
-    values: list[float]
-    raters: list[str] | None
-    clusters: list[str] | None
-    problems: tuple[RowProblem, ...]
 
 
 def compare(
@@ -56,6 +44,10 @@ def compare(
     cluster_column: Annotated[
         str | None, typer.Option(help="Column of the dialogue: independent units.")
     ] = None,
+    criterion_column: Annotated[str | None, typer.Option(help="Column of the criterion.")] = None,
+    criterion: Annotated[
+        str | None, typer.Option(help="The criterion to compare, where the table has several.")
+    ] = None,
     scale: Annotated[str | None, typer.Option(help="Smallest and largest score: 1:5.")] = None,
     resamples: Annotated[int, typer.Option(min=200, help="Of bootstrap and test.")] = 10_000,
     confidence_level: Annotated[float, typer.Option(help="Of each interval.")] = 0.95,
@@ -71,32 +63,36 @@ def compare(
 
     import numpy as np
 
-    from qingting.cli.stats_words import show_problems
+    from qingting.cli.stats_words import scale_of, show_problems
     from qingting.core.errors import SpecificationError, UndefinedStatisticError
     from qingting.core.missing import Missing
     from qingting.stats.contrasts import ArmScores, contrast_arms
     from qingting.stats.corrections import adjust
     from qingting.stats.equivalence import equivalence_test
     from qingting.stats.independence import independence_warnings
+    from qingting.stats.score_files import read_scores
 
     if margin is not None and not 0 < margin < float("inf"):
         raise SpecificationError(f"--margin {margin:g} must be positive")
     if not 0.5 < confidence_level < 1:
         raise SpecificationError(f"--confidence-level {confidence_level:g} must lie in 0.5–1")
-    read = _read(
+    read = read_scores(
         file,
-        columns_wide=(first, second),
+        first=first,
+        second=second,
         mapped={
             "item": item_column,
             "arm": arm_column,
             "score": score_column,
             "rater": rater_column,
             "cluster": cluster_column,
+            "criterion": criterion_column,
         },
-        scale=scale,
+        criterion=criterion,
+        scale=scale_of(scale),
     )
     show_problems(read.problems)
-    scores, clusters = _averaged(read, file)
+    scores, clusters = read.means(), read.cluster_of_items()
     if len(scores) < 2:
         raise SpecificationError(f"{file}: one arm only ({', '.join(scores)}); nothing to compare")
     warnings = independence_warnings(
@@ -163,109 +159,6 @@ def compare(
             typer.echo(_rate_text(arm, rate))
     for i, one in enumerate(contrasts):
         _show(one, equivalences[i] if equivalences else None, adjusted[i] if equivalences else None)
-
-
-def _read(
-    file: Path,
-    *,
-    columns_wide: tuple[str | None, str | None],
-    mapped: dict[str, str | None],
-    scale: str | None,
-) -> _Scores:
-    from qingting.cli.stats_words import scale_of
-    from qingting.core.columns import find_column, read_columns
-    from qingting.core.errors import SpecificationError
-    from qingting.stats import rating_files as known
-
-    columns = read_columns(file)
-    roles = {
-        "item": known.ITEM_COLUMNS,
-        "arm": known.ARM_COLUMNS,
-        "score": known.RATING_COLUMNS,
-        "rater": known.RATER_COLUMNS,
-        "cluster": known.CLUSTER_COLUMNS,
-    }
-    found = {
-        role: find_column(
-            columns, role=role, names=known_names, mapped=mapped[role], required=False
-        )
-        for role, known_names in roles.items()
-    }
-    first, second = columns_wide
-    if (first is None) != (second is None):
-        raise SpecificationError("name both --first and --second, or neither")
-    if first is None and (found["arm"] is None or found["score"] is None):
-        others = [name for name in columns.names if name not in found.values()]
-        if found["score"] is not None and found["arm"] is None:
-            others = [name for name in columns.names if name not in
-                      {found["item"], found["rater"], found["cluster"]}]  # fmt: skip
-        if len(others) != 2:
-            raise SpecificationError(
-                f"{file}: neither a long table (prompt, arm, score) nor a wide one with two "
-                f"columns of scores; found {', '.join(columns.names)}. Name two with --first and "
-                "--second"
-            )
-        first, second = others
-    limits = scale_of(scale)
-    item = found["item"]
-    if first is None or second is None:
-        assert found["arm"] is not None and found["score"] is not None
-        if item is None:
-            find_column(columns, role="item", names=roles["item"])
-        sources = [(found["score"], columns.values(found["arm"]))]
-    else:
-        for name in (first, second):
-            find_column(columns, role="scores of an arm", names=(), mapped=name)
-        sources = [(name, [name] * len(columns)) for name in (first, second)]
-    names_of_items = (
-        columns.values(item) if item is not None else [f"row {line}" for line in columns.lines]
-    )
-    raters = None if found["rater"] is None else columns.values(found["rater"])
-    clusters = None if found["cluster"] is None else columns.values(found["cluster"])
-    read = _Scores([], [], [], None if raters is None else [], None if clusters is None else [], ())
-    problems: list[RowProblem] = []
-    for name, arms in sources:
-        numbers = known.read_numbers(columns, name, scale=limits)
-        problems += numbers.problems
-        for row, value in enumerate(numbers.values.tolist()):
-            if value != value:
-                continue
-            if not names_of_items[row].strip() or not arms[row].strip():
-                problems.append(columns.problem(row, None, "no prompt or no arm"))
-                continue
-            read.items.append(names_of_items[row])
-            read.arms.append(arms[row])
-            read.values.append(value)
-            if raters is not None and read.raters is not None:
-                read.raters.append(raters[row])
-            if clusters is not None and read.clusters is not None:
-                read.clusters.append(clusters[row])
-    return read._replace(problems=tuple(sorted(problems, key=lambda p: p.line)))
-
-
-def _averaged(
-    read: _Scores, file: Path
-) -> tuple[dict[str, dict[str, float]], dict[str, str] | None]:
-    """Return arm → prompt → mean score, and prompt → cluster."""
-    from qingting.core.errors import DataError
-
-    given: dict[str, dict[str, list[float]]] = {}
-    for item, arm, value in zip(read.items, read.arms, read.values, strict=True):
-        given.setdefault(arm, {}).setdefault(item, []).append(value)
-    clusters: dict[str, str] | None = None
-    if read.clusters is not None:
-        clusters = {}
-        for item, label in zip(read.items, read.clusters, strict=True):
-            if clusters.setdefault(item, label) != label:
-                raise DataError(
-                    f"{file}: prompt {item!r} belongs to dialogue {clusters[item]!r} and to "
-                    f"{label!r}; a prompt has one"
-                )
-    means = {
-        arm: {item: sum(values) / len(values) for item, values in of_items.items()}
-        for arm, of_items in given.items()
-    }
-    return means, clusters
 
 
 def _rate(

@@ -34,6 +34,10 @@ def judge(
     ] = None,
     item_column: Annotated[str | None, typer.Option(help="Column of the prompts.")] = None,
     arm_column: Annotated[str | None, typer.Option(help="Column of the arms.")] = None,
+    criterion_column: Annotated[str | None, typer.Option(help="Column of the criterion.")] = None,
+    criterion: Annotated[
+        str | None, typer.Option(help="The criterion to read, where the table has several.")
+    ] = None,
     margin: Annotated[
         float | None, typer.Option(help="Largest mean shift of a judge that would not matter.")
     ] = None,
@@ -53,6 +57,7 @@ def judge(
     from qingting.core.missing import Missing
     from qingting.stats import rating_files as known
     from qingting.stats.judge_drift import judge_agreement, judge_drift
+    from qingting.stats.score_files import criterion_rows
 
     if margin is not None and not 0 < margin < float("inf"):
         raise SpecificationError(f"--margin {margin:g} must be positive")
@@ -75,6 +80,16 @@ def judge(
     human = known.read_numbers(columns, human_name, scale=limits)
     scored = known.read_numbers(columns, judge_name, scale=limits)
     following = None if next_name is None else known.read_numbers(columns, next_name, scale=limits)
+    criteria = find_column(
+        columns,
+        role="criterion",
+        names=known.CRITERION_COLUMNS,
+        mapped=criterion_column,
+        required=False,
+    )
+    unwanted = np.logical_not(criterion_rows(columns, criteria, criterion))
+    for numbers in (human, scored, *((following,) if following else ())):
+        numbers.values[unwanted] = np.nan
     problems = [*human.problems, *scored.problems, *(following.problems if following else ())]
     show_problems(problems)
     prompts = None if item is None else columns.values(item)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy import stats as distributions
 
 from qingting.core.errors import DataError, UndefinedStatisticError
-from qingting.core.missing import Missing
 from qingting.stats.clusters import FloatArray, Interval, require_level
 from qingting.stats.estimates import Estimate
 
@@ -100,7 +99,7 @@ def rectified_mean(
         tuning: the weight; ``None`` takes the one of least variance, held to 0–1.
 
     Variances divide by the number of replies. Source: Angelopoulos, Bates, Fannjiang, Jordan and
-    Zrnic (2023); Angelopoulos, Duchi and Zrnic (2023, PPI++) §6 for the weight, taken here from
+    Zrnic (2023); Angelopoulos, Duchi and Zrnic (2023, PPI++) for the weight, taken here from
     the two parts' own variances rather than their pooled one.
     """
     y, f, rest = (np.asarray(x, np.float64) for x in (human, judge, judge_only))
@@ -144,7 +143,7 @@ def prediction_powered_mean(
     Source: as ``rectified_mean``; differs: sums of influences over prompts in place of
     independent replies.
     """
-    parts = [_part(scores)]
+    parts = [_part(scores, 0)]
     return _combined(parts, (1.0,), labels_chosen_at_random, confidence_level)
 
 
@@ -164,8 +163,15 @@ def prediction_powered_difference(
     if (first.clusters is None) != (second.clusters is None):
         raise ValueError("name the prompts of both arms or of neither")
     return _combined(
-        [_part(first), _part(second)], (1.0, -1.0), labels_chosen_at_random, confidence_level
+        [_part(first, 0), _part(second, 1)], (1.0, -1.0), labels_chosen_at_random, confidence_level
     )
+
+
+class _Own(NamedTuple):
+    """The unit of a reply whose prompt is not named: itself."""
+
+    arm: int
+    reply: int
 
 
 class _Part(NamedTuple):
@@ -180,7 +186,7 @@ class _Part(NamedTuple):
     n_missing: int
 
 
-def _part(scores: JudgedScores) -> _Part:
+def _part(scores: JudgedScores, arm: int) -> _Part:
     human, judge = (np.asarray(x, np.float64) for x in (scores.human, scores.judge))
     if human.shape != judge.shape or human.ndim != 1:
         raise ValueError(f"human scores {human.shape} and judge scores {judge.shape} differ")
@@ -208,7 +214,7 @@ def _part(scores: JudgedScores) -> _Part:
     of_human[labelled] = (human[labelled] - mean) / n_human
     of_gap = np.where(labelled, (judge - judge_mean) / n_human, (rest_mean - judge) / n_rest)
     labels: list[Hashable] = (
-        [("reply", i) for i in kept.tolist()]
+        [_Own(arm, i) for i in kept.tolist()]
         if scores.clusters is None
         else [scores.clusters[i] for i in kept.tolist()]
     )
@@ -226,10 +232,9 @@ def _combined(
             "labels picked in another way would bias it unseen"
         )
     numbers: dict[Hashable, int] = {}
-    # Without named prompts the arms share nothing.
     indices = [
-        np.array([numbers.setdefault(_named(label, arm), len(numbers)) for label in part.labels])
-        for arm, part in enumerate(parts)
+        np.array([numbers.setdefault(label, len(numbers)) for label in part.labels])
+        for part in parts
     ]
     n_units = len(numbers)
     human_units = sum(
@@ -247,6 +252,8 @@ def _combined(
         raise UndefinedStatisticError("all human scores are the same, so there is no spread")
     tuning = np.clip(np.linalg.lstsq(gap_units, np.asarray(human_units), rcond=None)[0], 0.0, 1.0)
     variance = float(np.square(human_units - gap_units @ tuning).sum())
+    if variance <= 0:
+        raise UndefinedStatisticError("the judge leaves no spread, so there is no interval")
     labelled = np.zeros(n_units, bool)
     for index, part in zip(indices, parts, strict=True):
         labelled[index[part.labelled]] = True
@@ -273,7 +280,7 @@ def _combined(
         )
         return Estimate(
             float(value),
-            Interval(value - half, value + half) if half > 0 else Missing("there is no spread"),
+            Interval(value - half, value + half),
             confidence_level,
             n_valid=n_valid,
             n_missing=n_missing,
@@ -291,18 +298,8 @@ def _combined(
         ),
         estimate(mean, human_variance, n_human, "human scores alone"),
         tuple(float(x) for x in tuning),
-        human_variance / variance if variance > 0 else float("inf"),
+        human_variance / variance,
         n_human,
         n_rest,
         n_labelled,
     )
-
-
-class _Own(NamedTuple):
-    arm: int
-    label: Hashable
-
-
-def _named(label: Hashable, arm: int) -> Hashable:
-    own = isinstance(label, tuple) and len(label) == 2 and label[0] == "reply"
-    return _Own(arm, label) if own else label

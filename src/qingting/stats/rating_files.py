@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -142,52 +142,25 @@ def read_ratings(
     )
     long = rater is not None and rating is not None and not rater_columns
     item = find_column(columns, role="item", names=ITEM_COLUMNS, mapped=item_column, required=long)
-    if long:
-        assert rater is not None and rating is not None and item is not None
-        sources = [(rating, range(len(columns)), columns.values(rater))]
+    if rater is not None and rating is not None and long:
+        sources = {rating: columns.values(rater)}
     else:
-        roles = {item, criterion, cluster}
-        chosen = list(rater_columns) or [name for name in columns.names if name not in roles]
-        for name in chosen:
-            if name not in columns.names:
-                raise SpecificationError(
-                    f"{path}: no column {name!r} for a rater.{did_you_mean(name, columns.names)}"
-                )
-        if len(chosen) < 2:
-            raise SpecificationError(
-                f"{path}: neither a long table (item, rater, rating) nor a wide one with a column "
-                f"per rater; found {', '.join(columns.names)}"
-            )
-        sources = [(name, range(len(columns)), [name] * len(columns)) for name in chosen]
+        sources = {
+            name: [name] * len(columns)
+            for name in _wide_raters(columns, rater_columns, {item, criterion, cluster})
+        }
     names_of_items = (
         columns.values(item) if item is not None else [f"row {line}" for line in columns.lines]
     )
-    text: list[str] = []
-    rows: list[int] = []
-    given_by: list[str] = []
-    places: list[str] = []
-    n_empty = 0
-    problems: list[RowProblem] = []
-    for name, every, who in sources:
-        cells = columns.values(name)
-        for row in every:
-            cell = cells[row].strip()
-            if not cell:
-                n_empty += 1
-            elif not names_of_items[row].strip():
-                problems.append(columns.problem(row, item, "no item"))
-            elif not who[row].strip():
-                problems.append(columns.problem(row, rater, "no rater"))
-            else:
-                text.append(cell)
-                rows.append(row)
-                given_by.append(who[row])
-                places.append(name)
+    cells = _cells_with_ratings(columns, sources, names_of_items, item=item, rater=rater)
+    problems, rows, text = cells.problems, cells.rows, cells.text
     values, labels, unusable = _coded(text, words=words, categories=categories, scale=scale)
-    problems += [columns.problem(rows[i], places[i], why) for i, why in unusable.items()]
+    problems += [columns.problem(rows[i], cells.columns[i], why) for i, why in unusable.items()]
     kept = [i for i in range(len(text)) if i not in unusable]
     if not kept:
-        raise DataError(f"{path}: no usable rating ({len(problems)} problems, {n_empty} empty)")
+        raise DataError(
+            f"{path}: no usable rating ({len(problems)} problems, {cells.n_empty} empty)"
+        )
     tables: dict[str | None, list[int]] = {}
     criteria = None if criterion is None else columns.values(criterion)
     for i in kept:
@@ -198,7 +171,7 @@ def read_ratings(
             _table(
                 name,
                 [names_of_items[rows[i]] for i in chosen_rows],
-                [given_by[i] for i in chosen_rows],
+                [cells.raters[i] for i in chosen_rows],
                 values[chosen_rows],
                 labels,
                 None if clusters is None else [clusters[rows[i]] for i in chosen_rows],
@@ -207,8 +180,62 @@ def read_ratings(
         ),
         "long" if long else "wide",
         tuple(sorted(problems, key=lambda problem: problem.line)),
-        n_empty,
+        cells.n_empty,
     )
+
+
+class _Cells(NamedTuple):
+    """Cells that hold a rating: its text, row, rater and column; and what else was found."""
+
+    text: list[str]
+    rows: list[int]
+    raters: list[str]
+    columns: list[str]
+    problems: list[RowProblem]
+    n_empty: int
+
+
+def _wide_raters(columns: Columns, chosen: Sequence[str], roles: set[str | None]) -> Sequence[str]:
+    for name in chosen:
+        if name not in columns.names:
+            raise SpecificationError(
+                f"{columns.path}: no column {name!r} for a rater."
+                f"{did_you_mean(name, columns.names)}"
+            )
+    found = list(chosen) or [name for name in columns.names if name not in roles]
+    if len(found) < 2:
+        raise SpecificationError(
+            f"{columns.path}: neither a long table (item, rater, rating) nor a wide one with a "
+            f"column per rater; found {', '.join(columns.names)}"
+        )
+    return found
+
+
+def _cells_with_ratings(
+    columns: Columns,
+    sources: Mapping[str, Sequence[str]],
+    items: Sequence[str],
+    *,
+    item: str | None,
+    rater: str | None,
+) -> _Cells:
+    """Return the cells of the columns in ``sources``, each of which names the row's rater."""
+    found = _Cells([], [], [], [], [], 0)
+    n_empty = 0
+    for name, raters in sources.items():
+        for row, cell in enumerate(columns.values(name)):
+            if not cell.strip():
+                n_empty += 1
+            elif not items[row].strip():
+                found.problems.append(columns.problem(row, item, "no item"))
+            elif not raters[row].strip():
+                found.problems.append(columns.problem(row, rater, "no rater"))
+            else:
+                found.text.append(cell.strip())
+                found.rows.append(row)
+                found.raters.append(raters[row])
+                found.columns.append(name)
+    return found._replace(n_empty=n_empty)
 
 
 def read_numbers(columns: Columns, name: str, *, scale: Scale | None = None) -> Numbers:

@@ -146,6 +146,20 @@ def test_too_few_human_labels_are_refused(write):
     assert "needs 100 human labels chosen at random" in result.stdout
 
 
+def test_criteria_are_never_averaged_together(write):
+    rows = scores().splitlines()
+    both = [rows[0] + ",criterion"]
+    both += [f"{row},{name}" for row in rows[1:] for name in ("warmth", "safety")]
+    path = write("\n".join(both))
+    result = run("compare", path)
+    assert isinstance(result.exception, SpecificationError)
+    assert "2 criteria (warmth, safety)" in str(result.exception)
+    one = run("compare", path, "--criterion", "safety")
+    assert one.stdout == run("compare", write(scores(), "one.csv")).stdout
+    result = run("compare", path, "--criterion", "safty")
+    assert "Did you mean 'safety'?" in str(result.exception)
+
+
 def test_a_picture_stands_alone_and_is_not_overwritten(write, tmp_path):
     table, picture = write(scores()), tmp_path / "differences.svg"
     result = run("compare", table, "--figure", picture)

@@ -98,7 +98,7 @@ def test_fleiss_kappa_is_nominal_alpha_but_for_its_small_sample_term():
     table = counts()
     ratings = np.array([np.repeat([1.0, 2, 3], row) for row in table])
     alpha = krippendorff_alpha(ratings, level="nominal").value
-    # Krippendorff (2019) §12.3: 1 − alpha = (1 − kappa) (n − 1) / n with n ratings.
+    # Alpha pairs n ratings without replacement, kappa with: D_e differs by n / (n − 1).
     n = table.sum()
     assert 1 - alpha == pytest.approx((1 - fleiss_kappa(table).value) * (n - 1) / n, abs=1e-12)
 
