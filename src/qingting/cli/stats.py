@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from qingting.cli import stats_agreement, stats_compare, stats_judge
+from qingting.cli import stats_agreement, stats_compare, stats_judge, stats_rank
 
 app = typer.Typer(
     help="Rank, rate, compare, agree, plan and decide on tables of judgments.",
@@ -20,3 +20,4 @@ def _stats() -> None:
 app.command()(stats_agreement.agreement)
 app.command()(stats_compare.compare)
 app.command()(stats_judge.judge)
+app.command()(stats_rank.rank)
