@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from qingting.stats.vote_files import VotesRead
-    from qingting.stats.vote_ranking import Effect, VoteRanking
+    from qingting.stats.vote_results import Effect, VoteRanking
 
 _SHOWN_CONTRASTS = 15
 

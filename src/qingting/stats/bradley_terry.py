@@ -10,11 +10,12 @@ effect's odds. Bradley–Terry has no ``nu``; a tie then counts as half a win fo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.special import expit
 
 from qingting.core.errors import UndefinedStatisticError
@@ -25,20 +26,8 @@ PairModel = Literal["bradley-terry", "davidson"]
 _MAX_NEWTON = 100
 _MAX_CHORD = 40
 _LARGEST = 40.0
-
-
-class Residuals(NamedTuple):
-    """Observed less expected, and the weights of the information; (n_cells, n_resamples) each.
-
-    ``eta``: with respect to the log-odds; ``tie``: to log nu; ``weight``, ``cross``, ``tie_weight``
-    are the entries of the information per cell. Those of ties are None in Bradley–Terry.
-    """
-
-    eta: FloatArray
-    tie: FloatArray | None
-    weight: FloatArray
-    cross: FloatArray | None
-    tie_weight: FloatArray | None
+# Steps shrink by the same factor each time, at least tenfold where votes are many.
+_SETTLED = 1e-7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,52 +70,69 @@ class PairLikelihood:
         same = groups[:, None] == groups[None, :]
         self.constraint[: cells.n_arms, : cells.n_arms] = same
 
-    def residuals(self, parameters: FloatArray, counts: FloatArray) -> Residuals:
-        """Return residuals at (n_parameters, n) for counts (3, n_cells, n)."""
+    def reduced(self, counts: FloatArray) -> FloatArray:
+        """Return what the likelihood needs of counts (3, n_cells, n), (2 or 3, n_cells, n).
+
+        Bradley–Terry: wins of the left with half the ties, and votes. Davidson: half of the
+        wins of the left less those of the right, ties, and votes.
+        """
+        n = counts[LEFT] + counts[RIGHT]
+        n += counts[TIE]
+        if not self.has_ties:
+            return np.stack([counts[LEFT] + 0.5 * counts[TIE], n])
+        return np.stack([0.5 * (counts[LEFT] - counts[RIGHT]), counts[TIE], n])
+
+    def residuals(self, parameters: FloatArray, reduced: FloatArray) -> FloatArray:
+        """Return observed less expected at (n_parameters, n): by log-odds and, with ties, log nu.
+
+        Shape (1 or 2, n_cells, n), in the order of ``reduced``.
+        """
         eta = self.design @ parameters[: self.n_linear]
         if not self.has_ties:
-            n = counts.sum(axis=0)
-            p = expit(eta)
-            return Residuals(
-                counts[LEFT] + 0.5 * counts[TIE] - n * p, None, n * p * (1 - p), None, None
-            )
-        n = counts.sum(axis=0)
+            expected = expit(eta, out=eta)
+            expected *= reduced[1]
+            return np.asarray(np.subtract(reduced[0], expected, out=expected)[None])
         left, right, tie = self.probabilities(eta, parameters[-1])
-        return Residuals(
-            0.5 * (counts[LEFT] - counts[RIGHT] - n * (left - right)),
-            counts[TIE] - n * tie,
-            0.25 * n * (left + right - (left - right) ** 2),
-            -0.5 * n * (left - right) * tie,
-            n * tie * (1 - tie),
-        )
+        left -= right
+        left *= 0.5
+        return np.asarray(reduced[:2] - reduced[2] * np.stack([left, tie]))
+
+    def gradient(self, residuals: FloatArray) -> FloatArray:
+        """Return the score, (n_parameters, n)."""
+        linear = np.asarray(self.transposed @ residuals[0])
+        if not self.has_ties:
+            return linear
+        return np.vstack([linear, residuals[1].sum(axis=0)])
+
+    def information(self, parameters: FloatArray, n_votes: FloatArray) -> FloatArray:
+        """Return the information at (n_parameters,) with the constraint added.
+
+        ``n_votes``: (n_cells,) votes of each cell.
+        """
+        eta = self.design @ parameters[: self.n_linear]
+        matrix = np.zeros((self.n_parameters, self.n_parameters))
+        if self.has_ties:
+            left, right, tie = self.probabilities(eta, parameters[-1])
+            weight = 0.25 * n_votes * (left + right - (left - right) ** 2)
+            cross = self.transposed @ (-0.5 * n_votes * (left - right) * tie)
+            matrix[-1, :-1] = matrix[:-1, -1] = cross
+            matrix[-1, -1] = (n_votes * tie * (1 - tie)).sum()
+        else:
+            p = expit(eta)
+            weight = n_votes * p * (1 - p)
+        scaled = self.design.multiply(weight[:, None]).tocsr()
+        matrix[: self.n_linear, : self.n_linear] = (self.transposed @ scaled).toarray()
+        # The size of the constraint does not matter; that of the information keeps it well scaled.
+        scale = max(float(np.trace(matrix)) / len(matrix), 1e-12)
+        return matrix + scale * self.constraint
 
     def probabilities(self, eta: Any, log_nu: Any) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return the probabilities of left, right and tie at log-odds."""
         top = np.maximum(np.abs(eta) / 2, log_nu)
         left, right, tie = np.exp(eta / 2 - top), np.exp(-eta / 2 - top), np.exp(log_nu - top)
-        total = left + right + tie
+        total = left + right
+        total += tie
         return left / total, right / total, tie / total
-
-    def gradient(self, residuals: Residuals) -> FloatArray:
-        """Return the score, (n_parameters, n)."""
-        linear = self.transposed @ residuals.eta
-        if residuals.tie is None:
-            return np.asarray(linear)
-        return np.vstack([linear, residuals.tie.sum(axis=0)])
-
-    def information(self, residuals: Residuals) -> FloatArray:
-        """Return the information of one column of residuals, with the constraint added."""
-        weight = residuals.weight[:, 0]
-        scaled = self.design.multiply(weight[:, None]).tocsr()
-        matrix = np.zeros((self.n_parameters, self.n_parameters))
-        matrix[: self.n_linear, : self.n_linear] = (self.transposed @ scaled).toarray()
-        if residuals.cross is not None and residuals.tie_weight is not None:
-            cross = self.transposed @ residuals.cross[:, 0]
-            matrix[-1, :-1] = matrix[:-1, -1] = cross
-            matrix[-1, -1] = residuals.tie_weight.sum()
-        # The size of the constraint does not matter; that of the information keeps it well scaled.
-        scale = max(float(np.trace(matrix)) / len(matrix), 1e-12)
-        return matrix + scale * self.constraint
 
     def log_likelihood(self, parameters: FloatArray, counts: FloatArray) -> float:
         """Return the log likelihood at (n_parameters,) for counts (n_cells, 3)."""
@@ -151,8 +157,7 @@ class PairLikelihood:
         """
         counts = (self.cells.counts if counts is None else counts) + self.added
         parameters = self._newton(counts, np.zeros(self.n_parameters))
-        by_outcome = np.ascontiguousarray(counts.T)[:, :, None]
-        information = self.information(self.residuals(parameters[:, None], by_outcome))
+        information = self.information(parameters, counts.sum(axis=1))
         likelihood = self.log_likelihood(parameters, counts)
         return PairFit(
             parameters,
@@ -173,19 +178,19 @@ class PairLikelihood:
         scale = (self.cells.counts + self.added).sum() / np.maximum(sizes, 1e-300)
         found = np.repeat(start.parameters[:, None], n_resamples, axis=1)
         active = np.arange(n_resamples)
-        shown = counts
+        shown = reduced = self.reduced(counts)
         for _ in range(_MAX_CHORD):
             residuals = self.residuals(found[:, active], shown)
             step = start.bread @ self.gradient(residuals) * scale[active]
             found[:, active] += step
             size = np.abs(step).max(axis=0)
-            going = ~(size < 1e-9)
+            going = ~(size < _SETTLED)
             if not going.any() or not np.isfinite(size).all():
                 active = active[going]
                 break
             if going.sum() < 0.7 * len(active):
                 active = active[going]
-                shown = np.ascontiguousarray(counts[:, :, active])
+                shown = np.ascontiguousarray(reduced[:, :, active])
         for index in active:
             try:
                 found[:, index] = self._newton(
@@ -196,18 +201,16 @@ class PairLikelihood:
         return found
 
     def _newton(self, counts: FloatArray, start: FloatArray) -> FloatArray:
-        by_outcome = np.ascontiguousarray(counts.T)[:, :, None]
+        reduced = self.reduced(np.ascontiguousarray(counts.T)[:, :, None])
+        n_votes = counts.sum(axis=1)
         parameters = start
         value = self.log_likelihood(parameters, counts)
         for _ in range(_MAX_NEWTON):
-            residuals = self.residuals(parameters[:, None], by_outcome)
-            information = self.information(residuals)
+            residuals = self.residuals(parameters[:, None], reduced)
+            information = self.information(parameters, n_votes)
             try:
-                np.linalg.cholesky(information)
-                if np.linalg.cond(information) > 1e13:
-                    raise np.linalg.LinAlgError
-                step = np.linalg.solve(information, self.gradient(residuals)[:, 0])
-            except np.linalg.LinAlgError:
+                step = _solved(information, self.gradient(residuals)[:, 0])
+            except LinAlgError:
                 raise UndefinedStatisticError(
                     "the effects cannot be told apart on these votes, or one of them is infinite; "
                     "leave out the order effect or a covariate"
@@ -247,3 +250,11 @@ class PairLikelihood:
         linear = self.design[rows].multiply(residual.reshape(-1, 1))
         ties = np.array([0.0, 0.0, 1.0]) - tie[:, None]
         return sparse.hstack([linear, sparse.csr_array(ties.reshape(-1, 1))], format="csr")
+
+
+def _solved(information: FloatArray, gradient: FloatArray) -> FloatArray:
+    factor = cho_factor(information, lower=True, check_finite=False)
+    diagonal = np.diag(factor[0])
+    if not diagonal.min() > 1e-7 * diagonal.max():
+        raise LinAlgError("singular")
+    return np.asarray(cho_solve(factor, gradient, check_finite=False))

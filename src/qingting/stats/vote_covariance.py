@@ -19,7 +19,7 @@ from qingting.stats.votes import N_OUTCOMES, FloatArray, IntArray
 
 CovarianceMethod = Literal["bootstrap", "sandwich"]
 
-_CHUNK = 5_000_000
+_CHUNK = 600_000
 # Above this share of resamples without finite estimates a standard error would be made up.
 _MOST_FAILED = 0.01
 
@@ -104,7 +104,7 @@ def bootstrap_estimates(
     """
     cells = likelihood.cells
     n_outcomes = cells.n_cells * N_OUTCOMES
-    step = int(max(1, min(128, _CHUNK // n_outcomes)))
+    step = int(max(1, min(256, _CHUNK // n_outcomes)))
     found = np.empty((likelihood.n_parameters, n_resamples))
     counts_flat = cells.counts.reshape(-1)
     occupied = np.flatnonzero(counts_flat)
@@ -128,11 +128,11 @@ def cluster_counts(likelihood: PairLikelihood, clusters: IntArray) -> Any:
     """Return votes by cell, outcome and cluster, sparse (3 n_cells, n_clusters)."""
     cells = likelihood.cells
     table = sparse.coo_array(
-        (np.ones(len(clusters)), (cells.outcomes_votes, clusters)),
+        (np.ones(len(clusters), np.float32), (cells.outcomes_votes, clusters)),
         shape=(cells.n_cells * N_OUTCOMES, int(clusters.max()) + 1),
     ).tocsr()
     table.sum_duplicates()
-    return table
+    return table.astype(np.float64)
 
 
 def _sandwich(likelihood: PairLikelihood, fit: PairFit, clusters: IntArray | None) -> FloatArray:

@@ -35,6 +35,7 @@ from qingting.stats.votes import (
     Votes,
     count_cells,
     numbered,
+    renumbered,
     repeated,
 )
 
@@ -86,9 +87,10 @@ def rank_votes(
     graph = comparison_graph(votes)
     problems = graph_problems(votes, graph)
     groups = graph.groups if remedy == "none" else graph.components
-    used = votes.select(groups[votes.left] == groups[votes.right]) if _any(votes, groups) else None
-    if used is None:
+    within = groups[votes.left] == groups[votes.right]
+    if not within.any():
         raise UndefinedStatisticError("no two arms have a finite distance: " + "; ".join(problems))
+    used = votes if within.all() else votes.select(within)
     chosen: PairModel = (
         model if model != "auto" else "davidson" if (used.winners == TIE).any() else "bradley-terry"
     )
@@ -141,10 +143,6 @@ def rank_votes(
     )
 
 
-def _any(votes: Votes, groups: NDArray[Any]) -> bool:
-    return bool((groups[votes.left] == groups[votes.right]).any())
-
-
 def _fitted(
     votes: Votes,
     groups: NDArray[Any],
@@ -184,7 +182,7 @@ def _clusters(votes: Votes, cluster: Clustering, warnings: list[str]) -> dict[st
     for name in asked:
         labels = known[name]
         if labels is not None:
-            chosen[name] = numbered(labels.tolist())
+            chosen[name] = renumbered(labels)
         elif cluster != "auto":
             raise UndefinedStatisticError(f"the votes do not say which {name} they come from")
     for name, labels in known.items():

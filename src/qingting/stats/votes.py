@@ -105,6 +105,12 @@ def numbered(labels: Sequence[Hashable]) -> IntArray:
     )
 
 
+def renumbered(numbers: IntArray) -> IntArray:
+    """Return the same clusters numbered from 0 without gaps."""
+    present = np.bincount(numbers) > 0
+    return (np.cumsum(present, dtype=np.int32) - 1).astype(np.int32)[numbers]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class VoteCells:
     """Votes counted by cell: all that the likelihood depends on.
@@ -139,7 +145,9 @@ def count_cells(votes: Votes, *, order_effect: bool) -> VoteCells:
         swapped = np.array([RIGHT, LEFT, TIE], np.int8)
         left, right = np.where(turned, right, left), np.where(turned, left, right)
         outcome = np.where(turned, swapped[outcome], outcome)
-    pair = left.astype(np.int64) * n_arms + right
+    if n_arms > 40_000:
+        raise DataError(f"{n_arms} arms are too many to compare; the most is 40000")
+    pair = left.astype(np.int32) * np.int32(n_arms) + right
     if votes.covariates is None:
         present = np.flatnonzero(np.bincount(pair, minlength=n_arms * n_arms))
         place = np.zeros(n_arms * n_arms, np.int32)
