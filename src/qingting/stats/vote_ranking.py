@@ -87,6 +87,9 @@ def rank_votes(
     graph = comparison_graph(votes)
     problems = graph_problems(votes, graph)
     groups = graph.groups if remedy == "none" else graph.components
+    if remedy != "none":
+        instead = "what is given for it comes from the remedy alone"
+        problems = tuple(one.replace("none is given", instead) for one in problems)
     within = groups[votes.left] == groups[votes.right]
     if not within.any():
         raise UndefinedStatisticError("no two arms have a finite distance: " + "; ".join(problems))

@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from qingting.cli.main import app
+from qingting.cli.stats import app
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def votes(tmp_path):
 
 
 def invoke(*arguments):
-    return CliRunner().invoke(app, ["stats", "rank", *map(str, arguments)])
+    return CliRunner().invoke(app, ["rank", *map(str, arguments)])
 
 
 def test_the_table_names_ranks_effects_and_what_was_left_out(votes):

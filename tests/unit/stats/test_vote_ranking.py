@@ -142,7 +142,9 @@ def test_an_arm_that_won_everything_has_no_strength():
     assert found.problems[0].startswith("separation: a, b lost all 8 votes")
     assert found.problems[1].startswith("separation: star won all 8 votes")
     assert found.n_one_sided == 8
-    remedied = strengths(ranked(votes, order_effect="no", remedy="half-votes"))
+    with_remedy = ranked(votes, order_effect="no", remedy="half-votes")
+    assert "comes from the remedy alone" in with_remedy.problems[1]
+    remedied = strengths(with_remedy)
     assert remedied["star"] > remedied["a"] > remedied["b"]
 
 
