@@ -299,6 +299,9 @@ at `.venv/bin/qingting`.
 
 | environment variable | what it decides |
 |---|---|
+| `QINGTING_CACHE` | where `models fetch` keeps models; `~/.cache/qingting` by default |
+| `HF_ENDPOINT`, `MODELSCOPE_ENDPOINT` | mirrors to fetch from |
+| `HF_TOKEN`, `MODELSCOPE_API_TOKEN` | access tokens for models whose licence must be accepted |
 | `HF_HOME`, `HF_HUB_CACHE` | where models fetched with `hf download` are looked for |
 | `MODELSCOPE_CACHE` | where models fetched with `modelscope download` are looked for |
 | `CUDA_VISIBLE_DEVICES` | which GPUs may be used; empty hides all |

@@ -62,7 +62,7 @@ def test_an_unknown_model(attempt):
 def test_a_model_that_is_not_on_this_machine(attempt):
     status, complaints, _ = attempt("- qwen2.5-tiny", "- nobody/nothing-7b")
     assert status == 2
-    assert "hf download nobody/nothing-7b" in complaints[0]
+    assert "qingting models fetch nobody/nothing-7b" in complaints[0]
 
 
 def test_a_model_folder_without_weights(attempt, tmp_path):

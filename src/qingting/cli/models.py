@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+
+from qingting.cli.byte_progress import byte_progress
+from qingting.cli.models_fetch import fetch
 
 app = typer.Typer(
     help="List the models that ship and bring older checkpoints to native architectures.",
@@ -17,12 +16,14 @@ app = typer.Typer(
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-_PLAIN_EVERY_S = 10.0
 
 
 @app.callback()
 def _models() -> None:
     """List the models that ship and bring older checkpoints to native architectures."""
+
+
+app.command("fetch")(fetch)
 
 
 @app.command("list")
@@ -68,7 +69,7 @@ def convert(
     """
     from qingting.models.convert.conversion import convert as convert_model
 
-    with _progress() as on_progress:
+    with byte_progress() as on_progress:
         result = convert_model(
             source,
             destination,
@@ -88,34 +89,6 @@ def convert(
     )
     if result.max_logit_difference is not None:
         typer.echo(f"verified: logits differ by {result.max_logit_difference:.1g} at most")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Yield a callback that shows bytes written, share and time left on stderr."""
-    began = time.monotonic()
-    on_terminal = sys.stderr.isatty()
-    last = began
-
-    def show(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last < (0.2 if on_terminal else _PLAIN_EVERY_S):
-            return
-        last = now
-        left = (now - began) * (total - done) / max(done, 1)
-        line = (
-            f"{done / 1e9:.2f} of {total / 1e9:.2f} GB ({done / max(total, 1):.0%}), "
-            f"{done / 1e6 / (now - began):.0f} MB/s, {left:.0f} s left"
-        )
-        print(f"\r\x1b[K{line}" if on_terminal else line, end="" if on_terminal else "\n",
-              file=sys.stderr, flush=True)  # fmt: skip
-
-    try:
-        yield show
-    finally:
-        if on_terminal and last > began:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def _print_json(result: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any, Literal
 import orjson
 
 from qingting.core.errors import ModelError, NotFoundError, did_you_mean
+from qingting.models.fetch import cache_folder, find_fetched
+from qingting.models.hubs import HubName
 
 PRETRAINING_RECORD = "pretraining.json"
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
@@ -24,6 +27,7 @@ _CONVERTED = {
 }
 """Architectures that need remote code as published → the native class they are the same as."""
 
+_HUBS: Mapping[str, HubName] = {"hf": "hf", "ms": "ms"}
 _PUBLISHED_LAYOUTS = {
     "chatglm3": "ChatGLMModel",
     "baichuan2": "BaichuanForCausalLM",
@@ -72,12 +76,15 @@ def shipped_pretraining_record() -> Path:
     return Path(str(files("qingting.models"))) / "tiny" / PRETRAINING_RECORD
 
 
-def resolve(reference: str, *, revision: str | None = None, base: Path) -> ResolvedModel:
+def resolve(
+    reference: str, *, revision: str | None = None, base: Path, cache: Path | None = None
+) -> ResolvedModel:
     """Return where a model is, without reading weights or asking a network.
 
     ``reference`` is the name of a small model that ships, a folder (relative to ``base``), or a
     hub id, with ``hf:`` or ``ms:`` before it where that must be said. Hub models are looked for
-    in the caches of Hugging Face and ModelScope.
+    where ``models fetch`` puts them (``cache``, by default ``fetch.cache_folder``) and in the
+    caches of Hugging Face and ModelScope.
 
     Raises:
         NotFoundError: it is none of these; the message offers the near name.
@@ -99,14 +106,21 @@ def resolve(reference: str, *, revision: str | None = None, base: Path) -> Resol
                 f"{did_you_mean(reference, shipped)} Those that ship: {', '.join(shipped)}. "
                 "A hub model is written owner/name."
             )
-    return _hub_model(reference, hub, identity, revision)
+    return _hub_model(reference, hub, identity, revision, cache=cache or cache_folder())
 
 
-def _hub_model(reference: str, hub: str, identity: str, revision: str | None) -> ResolvedModel:
-    for cache in (_hugging_face_cache, _modelscope_cache):
-        if (hub == "ms") == (cache is _hugging_face_cache) and hub:
+def _hub_model(
+    reference: str, hub: str, identity: str, revision: str | None, *, cache: Path
+) -> ResolvedModel:
+    fetched = find_fetched(identity, hub=_HUBS.get(hub), revision=revision, cache=cache)
+    if fetched is not None:
+        return _checked(
+            ResolvedModel(reference, "hub", fetched, hub_id=identity, revision=fetched.name)
+        )
+    for other in (_hugging_face_cache, _modelscope_cache):
+        if (hub == "ms") == (other is _hugging_face_cache) and hub:
             continue
-        folder = cache(identity, revision)
+        folder = other(identity, revision)
         if folder is not None:
             return _checked(
                 ResolvedModel(reference, "hub", folder, hub_id=identity, revision=folder.name)
@@ -133,9 +147,8 @@ def _hub_model(reference: str, hub: str, identity: str, revision: str | None) ->
 
 
 def _fetch_command(hub: str, identity: str, revision: str | None) -> str:
-    if hub == "ms":
-        return f"modelscope download {identity}"
-    return f"hf download {identity}" + (f" --revision {revision}" if revision else "")
+    pinned = f" --revision {revision}" if revision else ""
+    return f"qingting models fetch {hub + ':' if hub else ''}{identity}{pinned}"
 
 
 def _hugging_face_cache(identity: str, revision: str | None) -> Path | None:

@@ -102,7 +102,7 @@ def test_a_model_without_template_is_refused(tmp_path):
 def test_a_hub_model_that_is_not_here_blocks_a_run_and_not_a_plan(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     made = build(experiment(models='[{"model": "owner/name"}]'), base=EXAMPLES)
-    assert "hf download owner/name" in str(made.obstacles[0])
+    assert "qingting models fetch owner/name" in str(made.obstacles[0])
     planned = make_plan(made, ArtifactStore.for_reading(tmp_path / "work"))
     status = {item.stage.id: item.status for item in planned}
     assert status["prepare_data"] == "to do"
@@ -192,9 +192,10 @@ def test_a_miss_is_explained_by_what_changed(blueprint):
     )
 
 
-def test_six_small_models_ship():
+def test_six_small_models_and_a_bert_ship():
     assert sorted(shipped_models()) == [
         "baichuan2-tiny",
+        "bert-tiny",
         "chatglm3-tiny",
         "gpt-oss-tiny",
         "internlm2.5-tiny",
