@@ -1,10 +1,11 @@
-"""Build the six small language models that ship with Qingting.
+"""Build the six small language models and the small BERT that ship with Qingting.
 
 See docs/how-to/build-small-models.md. In short::
 
     python scripts/build_small_models.py prepare --data DATA
     python scripts/build_small_models.py train --data DATA --until-cpu-seconds 900
     python scripts/build_small_models.py decay --data DATA
+    python scripts/build_small_models.py encoder --data DATA
     python scripts/build_small_models.py status
 """
 
@@ -29,6 +30,14 @@ from small_models.corpus import (
     Corpus,
     pretraining_record,
     read_corpus,
+)
+from small_models.encoder import (
+    EncoderRecipe,
+    export_encoder,
+    measure_encoder,
+    prepare_encoder,
+    train_encoder,
+    write_encoder_card,
 )
 from small_models.tokenization import (
     save_configs,
@@ -127,6 +136,17 @@ def decay(options: argparse.Namespace) -> None:
         print(json.dumps(figures, ensure_ascii=False, indent=1), flush=True)
 
 
+def encoder(options: argparse.Namespace) -> None:
+    """Build the small BERT: tokenizer, masked language modelling, weights, figures, card."""
+    corpus = read_corpus(options.data)
+    prepare_encoder(corpus)
+    model, figures = train_encoder(corpus, EncoderRecipe(), cpu_seconds=options.until_cpu_seconds)
+    export_encoder(model)
+    held_out = measure_encoder(model, corpus)
+    write_encoder_card(figures, held_out, corpus)
+    print(json.dumps(figures | {"held_out": held_out}, ensure_ascii=False, indent=1), flush=True)
+
+
 def measure(trainer: Trainer, corpus: Corpus) -> dict[str, Any]:
     """Return bits per byte on what was kept back, and greedy answers."""
     prompt = Message("system", COUNSELLOR_PROMPT)
@@ -178,6 +198,7 @@ def _parser() -> argparse.ArgumentParser:
         "prepare": prepare,
         "train": train_rounds,
         "decay": decay,
+        "encoder": encoder,
         "status": status,
     }.items():
         command = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
@@ -190,6 +211,8 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--until-step", type=int)
             command.add_argument("--until-cpu-seconds", type=float, default=float("inf"))
             command.add_argument("--chunk-seconds", type=float, default=180.0)
+        if name == "encoder":
+            command.add_argument("--until-cpu-seconds", type=float, default=900.0)
     return parser
 
 

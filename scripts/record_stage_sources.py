@@ -39,6 +39,7 @@ JOBS = {
         "export": "export",
         "generate": "generation",
         "score": "scoring",
+        "predict": "predicting",
         "benchmark": "benchmark",
     }.items()
 }

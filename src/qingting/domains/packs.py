@@ -29,6 +29,11 @@ class Pack:
         """Return the file of multiple-choice questions."""
         return self.folder / "knowledge.jsonl"
 
+    @property
+    def requests(self) -> Path:
+        """Return the file of labelled requests."""
+        return self.folder / "requests.jsonl"
+
 
 def pack_names() -> tuple[str, ...]:
     """Return the names of the packs that ship."""
@@ -52,7 +57,7 @@ def find_pack(name: str) -> Pack:
 
 
 def locate(reference: str, *, base: Path, part: str) -> Path:
-    """Return a pack's ``part`` (``dialogues`` or ``knowledge``), or the path that is meant.
+    """Return a pack's ``part`` (``dialogues``, ``knowledge``, ``requests``), or the path meant.
 
     Raises:
         NotFoundError: neither a pack nor a file or folder relative to ``base``.
@@ -61,7 +66,10 @@ def locate(reference: str, *, base: Path, part: str) -> Path:
         place: Mapping[str, Path] = {
             "dialogues": find_pack(reference).dialogues,
             "knowledge": find_pack(reference).knowledge,
+            "requests": find_pack(reference).requests,
         }
+        if part not in place or not place[part].exists():
+            raise NotFoundError(f"the pack {reference} has no {part}; name a file or folder")
         return place[part]
     path = (base / Path(reference).expanduser()).resolve()
     if not path.exists():

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import Field, TypeAdapter
 
 from qingting.spec.base import Frozen
+from qingting.spec.experiment import Task
 from qingting.spec.recipe import Recipe
 
 
@@ -34,6 +35,10 @@ class Job(Frozen):
     checkpoint: str = Field(
         description="Folder of the model: config, weights, tokenizer, template."
     )
+    task: Task = Field(
+        "dialogue",
+        description="Other tasks work on texts: dialogues of one speaker, sentence by sentence.",
+    )
 
 
 class MeasureJob(Job):
@@ -54,9 +59,11 @@ class TrainJob(Job):
     holds these dialogues, each cut to its first ``n`` messages; ``n_messages`` covers the
     validation dialogues too. Output: ``adapter/`` (PEFT) or, for full fine-tuning, ``model/``;
     ``log.jsonl`` (step, loss, learning rate, gradient norm, tokens, seconds), ``samples.jsonl``.
+    To classify, the ``kind`` of each text is its label, one of ``labels``; all losses are per text.
     """
 
     kind: Literal["train"] = "train"
+    labels: tuple[str, ...] = ()
     dialogues: str
     validation: str
     schedule: str
@@ -73,6 +80,7 @@ class ExportJob(Job):
     """Merge ``trained`` (a train artifact) into ``checkpoint``; write ``model/`` and its proofs."""
 
     kind: Literal["export"] = "export"
+    labels: tuple[str, ...] = ()
     trained: str
     probes: str = Field(description="JSON Lines of dialogues on which the proofs are computed.")
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
@@ -117,6 +125,21 @@ class ScoreJob(Job):
     tokens_per_batch: int = 8192
 
 
+class PredictJob(Job):
+    """Sort texts: JSON Lines of texts in, ``predictions.jsonl`` out, in order.
+
+    A prediction is ``{"id", "probabilities", "n_tokens", "is_cut"}``; ``probabilities`` follow
+    ``labels`` and sum to 1. A text longer than ``max_length`` tokens is read up to there. Batches
+    are formed once, by length, and are the unit of resumption.
+    """
+
+    kind: Literal["predict"] = "predict"
+    texts: str
+    labels: tuple[str, ...]
+    max_length: int
+    batch_size: int = 32
+
+
 class BenchmarkJob(Job):
     """Time inference: ``benchmark.json`` holds one record per batch size."""
 
@@ -128,7 +151,7 @@ class BenchmarkJob(Job):
 
 
 AnyJob = Annotated[
-    MeasureJob | TrainJob | ExportJob | GenerateJob | ScoreJob | BenchmarkJob,
+    MeasureJob | TrainJob | ExportJob | GenerateJob | ScoreJob | PredictJob | BenchmarkJob,
     Field(discriminator="kind"),
 ]
 JOB: TypeAdapter[AnyJob] = TypeAdapter(AnyJob)

@@ -14,6 +14,7 @@ import orjson
 from qingting.core.errors import ModelError, NotFoundError, did_you_mean
 from qingting.models.fetch import cache_folder, find_fetched
 from qingting.models.hubs import HubName
+from qingting.spec.experiment import Task
 
 PRETRAINING_RECORD = "pretraining.json"
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
@@ -33,6 +34,15 @@ _PUBLISHED_LAYOUTS = {
     "baichuan2": "BaichuanForCausalLM",
     "internlm2": "InternLM2ForCausalLM",
 }
+
+
+ENCODERS = frozenset(
+    {
+        *("albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra"),
+        *("ernie", "modernbert", "roberta", "xlm-roberta", "xlm-roberta-xl"),
+    }
+)
+"""Model types that read text and write none: they classify."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,27 +87,32 @@ def shipped_pretraining_record() -> Path:
 
 
 def resolve(
-    reference: str, *, revision: str | None = None, base: Path, cache: Path | None = None
+    reference: str,
+    *,
+    revision: str | None = None,
+    base: Path,
+    task: Task = "dialogue",
+    cache: Path | None = None,
 ) -> ResolvedModel:
     """Return where a model is, without reading weights or asking a network.
 
     ``reference`` is the name of a small model that ships, a folder (relative to ``base``), or a
     hub id, with ``hf:`` or ``ms:`` before it where that must be said. Hub models are looked for
     where ``models fetch`` puts them (``cache``, by default ``fetch.cache_folder``) and in the
-    caches of Hugging Face and ModelScope.
+    caches of Hugging Face and ModelScope. ``task`` decides what the folder must hold.
 
     Raises:
         NotFoundError: it is none of these; the message offers the near name.
     """
     shipped = shipped_models()
     if reference in shipped:
-        return _checked(ResolvedModel(reference, "shipped", shipped[reference]))
+        return _checked(ResolvedModel(reference, "shipped", shipped[reference]), task)
     hub, colon, identity = reference.partition(":")
     if not colon or hub not in ("hf", "ms"):
         hub, identity = "", reference
         folder = (base / Path(reference).expanduser()).resolve()
         if folder.is_dir():
-            return _checked(ResolvedModel(reference, "folder", folder))
+            return _checked(ResolvedModel(reference, "folder", folder), task)
         if folder.is_file():
             raise NotFoundError(f"model {reference!r}: {folder} is a file; a model is a folder")
         if reference.startswith((".", "/", "~")) or identity.count("/") != 1:
@@ -106,16 +121,16 @@ def resolve(
                 f"{did_you_mean(reference, shipped)} Those that ship: {', '.join(shipped)}. "
                 "A hub model is written owner/name."
             )
-    return _hub_model(reference, hub, identity, revision, cache=cache or cache_folder())
+    return _hub_model(reference, hub, identity, revision, task, cache=cache or cache_folder())
 
 
 def _hub_model(
-    reference: str, hub: str, identity: str, revision: str | None, *, cache: Path
+    reference: str, hub: str, identity: str, revision: str | None, task: Task, *, cache: Path
 ) -> ResolvedModel:
     fetched = find_fetched(identity, hub=_HUBS.get(hub), revision=revision, cache=cache)
     if fetched is not None:
         return _checked(
-            ResolvedModel(reference, "hub", fetched, hub_id=identity, revision=fetched.name)
+            ResolvedModel(reference, "hub", fetched, hub_id=identity, revision=fetched.name), task
         )
     for other in (_hugging_face_cache, _modelscope_cache):
         if (hub == "ms") == (other is _hugging_face_cache) and hub:
@@ -123,7 +138,8 @@ def _hub_model(
         folder = other(identity, revision)
         if folder is not None:
             return _checked(
-                ResolvedModel(reference, "hub", folder, hub_id=identity, revision=folder.name)
+                ResolvedModel(reference, "hub", folder, hub_id=identity, revision=folder.name),
+                task,
             )
     family = next((f for f in _PUBLISHED_LAYOUTS if f in identity.lower()), None)
     published = _PUBLISHED_LAYOUTS.get(family or "")
@@ -172,8 +188,8 @@ def _modelscope_cache(identity: str, revision: str | None) -> Path | None:
     return None
 
 
-def _checked(model: ResolvedModel) -> ResolvedModel:
-    obstacle = _obstacle(model.folder) if model.folder else None
+def _checked(model: ResolvedModel, task: Task) -> ResolvedModel:
+    obstacle = _obstacle(model.folder, task) if model.folder else None
     if obstacle is None:
         return model
     return ResolvedModel(
@@ -181,7 +197,7 @@ def _checked(model: ResolvedModel) -> ResolvedModel:
     )
 
 
-def _obstacle(folder: Path) -> str | None:
+def _obstacle(folder: Path, task: Task) -> str | None:
     """Return what keeps a model folder from being used, with its cure, or None."""
     try:
         config = read_config(folder)
@@ -203,10 +219,16 @@ def _obstacle(folder: Path) -> str | None:
         if missing:
             return f"{folder}: {len(missing)} of {len(shards)} weight shards missing, first {missing[0]}"
     if not any(
-        (folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")
+        (folder / name).is_file()
+        for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
     ):
         return f"{folder}: no tokenizer; add tokenizer.json from the model's repository"
-    if not _has_chat_template(folder):
+    if task != "classification" and config.get("model_type") in ENCODERS:
+        return (
+            f"{folder}: {architecture or 'an encoder'} reads text and writes none; use it with "
+            "task: classification, or choose a language model"
+        )
+    if task == "dialogue" and not _has_chat_template(folder):
         return (
             f"{folder}: no chat template; add chat_template.jinja from the model's chat version, "
             "or choose a chat model"

@@ -32,11 +32,14 @@ class Arm:
 
 
 def arms_of(experiment: Experiment) -> tuple[Arm, ...]:
-    """Return every arm of an experiment, each base before its tuned versions."""
+    """Return every arm of an experiment, each base before its tuned versions.
+
+    To classify there are no bases: a model that was not trained has no classifier.
+    """
     arms = []
     for model in experiment.models:
         recipe = experiment.recipe_of(model)
-        if experiment.evaluations.base_models:
+        if experiment.evaluations.base_models and experiment.task != "classification":
             arms.append(Arm(f"{model.label}/base", model, "base", None, recipe))
         for seed in recipe.seeds:
             suffix = f"-seed{seed}" if len(recipe.seeds) > 1 else ""

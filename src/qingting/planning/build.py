@@ -21,12 +21,12 @@ from qingting.planning.runtime import (
     resolve_runtime,
     runtime_obstacles,
 )
-from qingting.spec.experiment import Experiment
+from qingting.spec.experiment import Evaluations, Experiment
 from qingting.stages.base import ARM_KINDS, VERSIONS, Stage
 
 _ENGINE = "native"
 _ENGINE_PACKAGES = ("torch", "transformers", "peft", "tokenizers", "safetensors")
-_METRIC_PACKAGES = ("numpy", "scipy", "rapidfuzz", "rjieba")
+METRIC_PACKAGES = ("numpy", "scipy", "rapidfuzz", "rjieba")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,20 @@ def build(experiment: Experiment, *, base: Path) -> Blueprint:
     Raises:
         SpecificationError: everything that cannot be resolved, at once.
     """
-    builder = _Builder(experiment, base)
-    return builder.build()
+    from qingting.planning.build_texts import ClassificationBuilder, GenerationBuilder
+
+    # imported here because they build on this module
+    builders = {"classification": ClassificationBuilder, "generation": GenerationBuilder}
+    return builders.get(experiment.task, Builder)(experiment, base).build()
 
 
-class _Builder:
+class Builder:
+    """Plans dialogues; the tasks on texts differ in the data they prepare and what they evaluate."""
+
+    data_part = "dialogues"
+    data_stage = "prepare_data"
+    prompts_stage: str | None = "prepare_prompts"
+
     def __init__(self, experiment: Experiment, base: Path) -> None:
         self.experiment = experiment
         self.base = base
@@ -66,12 +75,18 @@ class _Builder:
         self.runtimes: dict[str, Runtime] = {}
 
     def build(self) -> Blueprint:
+        """Return the blueprint.
+
+        Raises:
+            SpecificationError: everything that cannot be resolved, at once.
+        """
         experiment = self.experiment
         self.problems += unfair_deviations(experiment)
         self._resolve_models()
         data_sources = self._data_sources()
         knowledge_source = self._knowledge_source()
         self._check_names()
+        self._check_task()
         if self.problems:
             raise SpecificationError(self.problems)
         arms = arms_of(experiment)
@@ -89,7 +104,12 @@ class _Builder:
         for index, model in enumerate(self.experiment.models):
             place = f"models.{index}"
             try:
-                found = resolve(model.model, revision=model.revision, base=self.base)
+                found = resolve(
+                    model.model,
+                    revision=model.revision,
+                    base=self.base,
+                    task=self.experiment.task,
+                )
             except NotFoundError as error:
                 self.problems.append(Problem(place, str(error)))
                 continue
@@ -109,7 +129,7 @@ class _Builder:
         sources = {}
         for index, reference in enumerate(self.experiment.data.train):
             try:
-                sources[f"train{index}"] = locate(reference, base=self.base, part="dialogues")
+                sources[f"train{index}"] = locate(reference, base=self.base, part=self.data_part)
             except NotFoundError as error:
                 self.problems.append(Problem("data.train", str(error)))
         if any(model.source == "shipped" for model in self.models.values()):
@@ -149,7 +169,19 @@ class _Builder:
                     )
                 )
 
+    def _check_task(self) -> None:
+        for name in ("text_column", "label_column", "labels"):
+            if getattr(self.experiment.data, name) is not None:
+                self.problems.append(
+                    Problem(f"data.{name}", "dialogues have none; it belongs to a task on texts")
+                )
+
     # -- stages ---------------------------------------------------------------------------------
+
+    @property
+    def _task(self) -> dict[str, Any]:
+        """Return what the stages of a task on texts are told of it; a dialogue's are told nothing."""
+        return {} if self.experiment.task == "dialogue" else {"task": self.experiment.task}
 
     def _add(self, kind: str, name: str = "", **fields: Any) -> str:
         identity = f"{kind}/{name}" if name else kind
@@ -180,6 +212,11 @@ class _Builder:
             config={"n_prompts": text.n_prompts if text else 8, "seed": data.seed},
             inputs={"data": "prepare_data"},
         )
+        self._knowledge_stage(knowledge)
+        self._schedule_stages()
+
+    def _knowledge_stage(self, knowledge: Path | None) -> None:
+        experiment, data = self.experiment, self.experiment.data
         if knowledge is not None:
             spec = experiment.evaluations.knowledge
             assert spec is not None
@@ -193,14 +230,17 @@ class _Builder:
                 },
                 sources={"questions": knowledge},
             )
+
+    def _schedule_stages(self) -> None:
+        experiment = self.experiment
         for model in experiment.models:
             self._add(
                 "measure",
                 model.label,
-                config={"engine": _ENGINE},
-                inputs={"data": "prepare_data"},
+                config={"engine": _ENGINE} | self._task,
+                inputs={"data": self.data_stage},
                 sources=self._model_source(model.label),
-                versions=_versions(("transformers", "tokenizers")),
+                versions=installed_versions(("transformers", "tokenizers")),
                 uses_worker=True,
             )
         recipe = experiment.recipe
@@ -211,7 +251,7 @@ class _Builder:
                 for name in ("max_length", "effective_batch", "epochs", "max_steps", "token_budget")
             }
             | {"seeds": list(recipe.seeds)},
-            inputs={"data": "prepare_data"}
+            inputs={"data": self.data_stage}
             | {model.label: f"measure/{model.label}" for model in experiment.models},
             optional=frozenset(model.label for model in experiment.models),
         )
@@ -226,10 +266,10 @@ class _Builder:
         worker: dict[str, Any] = {
             "arm": arm.id,
             "sources": self._model_source(label),
-            "versions": _versions(_ENGINE_PACKAGES),
+            "versions": installed_versions(_ENGINE_PACKAGES),
             "uses_worker": True,
         }
-        common = {"engine": _ENGINE, "runtime": runtime.model_dump(mode="json")}
+        common = {"engine": _ENGINE, "runtime": runtime.model_dump(mode="json")} | self._task
         exported: dict[str, str] = {}
         if arm.variant == "tuned":
             train = self._add(
@@ -237,7 +277,7 @@ class _Builder:
                 arm.id,
                 config=common | self._training_config(arm, runtime),
                 inputs={
-                    "data": "prepare_data",
+                    "data": self.data_stage,
                     "schedule": "schedule",
                     "measure": f"measure/{label}",
                 },
@@ -247,7 +287,7 @@ class _Builder:
                 "export",
                 arm.id,
                 config=common | {"dtype": "bfloat16"},
-                inputs={"train": train, "data": "prepare_data"},
+                inputs={"train": train, "data": self.data_stage},
                 **worker,
             )
             exported = {"export": export}
@@ -267,15 +307,27 @@ class _Builder:
     def _evaluation_stages(
         self, arm: Arm, common: dict[str, Any], exported: dict[str, str], worker: dict[str, Any]
     ) -> None:
-        wanted = self.experiment.evaluations
-        evaluated: dict[str, str] = {"prompts": "prepare_prompts"}
+        self._plan_evaluations(self.experiment.evaluations, arm, common, exported, worker)
+
+    def _plan_evaluations(
+        self,
+        wanted: Evaluations,
+        arm: Arm,
+        common: dict[str, Any],
+        exported: dict[str, str],
+        worker: dict[str, Any],
+    ) -> None:
+        prompts = self.prompts_stage
+        assert prompts is not None
+        evaluated: dict[str, str] = {"prompts": prompts}
         if wanted.text is not None:
-            settings = wanted.text.model_dump(mode="json", exclude={"n_prompts", "metrics"})
+            unused = {"n_prompts", "metrics", "prompt_characters"}
+            settings = wanted.text.model_dump(mode="json", exclude=unused)
             evaluated["responses"] = self._add(
                 "generate",
                 arm.id,
                 config=common | settings | {"seed": arm.seed or 0},
-                inputs=exported | {"prompts": "prepare_prompts"},
+                inputs=exported | {"prompts": prompts},
                 **worker,
             )
         knowledge = wanted.knowledge
@@ -298,7 +350,7 @@ class _Builder:
             )
         by_likelihood = knowledge is not None and "likelihood" in knowledge.methods
         if wanted.likelihood or by_likelihood:
-            inputs = exported | {"data": "prepare_data"}
+            inputs = exported | {"data": self.data_stage}
             if by_likelihood:
                 inputs["knowledge"] = "prepare_knowledge"
             evaluated["likelihoods"] = self._add(
@@ -315,16 +367,16 @@ class _Builder:
                 "benchmark",
                 arm.id,
                 config=common | wanted.inference.model_dump(mode="json"),
-                inputs=exported | {"prompts": "prepare_prompts"},
+                inputs=exported | {"prompts": prompts},
                 exclusive=True,
                 **worker,
             )
         self._add(
             "evaluate",
             arm.id,
-            config={"metrics": list(wanted.text.metrics) if wanted.text else []},
+            config={"metrics": list(wanted.text.metrics) if wanted.text else []} | self._task,
             inputs=evaluated,
-            versions=_versions(_METRIC_PACKAGES),
+            versions=installed_versions(METRIC_PACKAGES),
             arm=arm.id,
         )
 
@@ -338,15 +390,16 @@ class _Builder:
             },
             inputs=evaluations,
             optional=frozenset(evaluations),
-            versions=_versions(_METRIC_PACKAGES),
+            versions=installed_versions(METRIC_PACKAGES),
         )
         known = {stage.id for stage in self.stages}
         inputs = {
-            "data": "prepare_data",
-            "prompts": "prepare_prompts",
+            "data": self.data_stage,
             "schedule": "schedule",
             "analysis": "analyse",
         }
+        if self.prompts_stage is not None:
+            inputs["prompts"] = self.prompts_stage
         if "prepare_knowledge" in known:
             inputs["knowledge"] = "prepare_knowledge"
         for arm in arms:
@@ -371,7 +424,7 @@ class _Builder:
             sources={
                 label: path for label in self.models for path in self._model_source(label).values()
             },
-            versions=_versions((*_ENGINE_PACKAGES, *_METRIC_PACKAGES, "jinja2")),
+            versions=installed_versions((*_ENGINE_PACKAGES, *METRIC_PACKAGES, "jinja2")),
         )
 
 
@@ -390,7 +443,8 @@ def _model_record(model: ResolvedModel) -> dict[str, Any]:
     }
 
 
-def _versions(packages: tuple[str, ...]) -> dict[str, str]:
+def installed_versions(packages: tuple[str, ...]) -> dict[str, str]:
+    """Return the installed version of each package; they enter keys."""
     return {package: _installed(package) for package in packages}
 
 

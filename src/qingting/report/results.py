@@ -12,8 +12,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from qingting.spec.base import Frozen
+from qingting.spec.experiment import Task
 
 SCHEMA_VERSION = 1
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class MissingValue(Frozen):
@@ -98,6 +103,48 @@ class Proof(Frozen):
     passed: bool
 
 
+class Share(Frozen):
+    """A figure of one class with its interval."""
+
+    value: float
+    interval: Interval
+
+
+class ClassScore(Frozen):
+    """How well one label is found: of those so labelled, and of those so sorted."""
+
+    label: str
+    n_true: int
+    n_predicted: int
+    precision: Share | MissingValue
+    recall: Share | MissingValue
+    f1: Share | MissingValue
+
+
+class ReliabilityBin(Frozen):
+    """Texts sorted with a confidence in (low, high]: how sure, and how often right."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+
+
+class Classification(Frozen):
+    """How one arm sorted the held-out texts, all of them together."""
+
+    labels: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...] = Field(
+        description="Row: the label; column: what it was sorted as; both in the order of labels."
+    )
+    classes: tuple[ClassScore, ...]
+    macro_f1: Share = Field(description="The mean of the classes' F1.")
+    mean_confidence: float = Field(description="Mean probability of the chosen label.")
+    ece: float = Field(description="Expected calibration error, 0 to 1.")
+    reliability: tuple[ReliabilityBin, ...]
+
+
 class ArmResult(Frozen):
     """One arm: model × recipe × seed; base models are arms too."""
 
@@ -113,6 +160,7 @@ class ArmResult(Frozen):
     training: Training | None = None
     proofs: tuple[Proof, ...] = ()
     scores: tuple[Score, ...] = ()
+    classification: Classification | None = Field(None, exclude_if=_is_none)
 
 
 class ContrastResult(Frozen):
@@ -191,7 +239,10 @@ class Example(Frozen):
 
 
 class DataResult(Frozen):
-    """What the data check found and how the data were divided."""
+    """What the data check found and how the data were divided.
+
+    For a task on texts, dialogues and turns count texts, and kinds are their labels.
+    """
 
     sources: tuple[str, ...]
     formats: tuple[str, ...]
@@ -260,6 +311,7 @@ class Outcomes(Frozen):
 
     experiment: str
     question: str | Question | None
+    task: Task = Field("dialogue", exclude_if=lambda value: value == "dialogue")
     specification: dict[str, Any]
     data: DataResult
     models: tuple[ModelResult, ...]

@@ -1,4 +1,4 @@
-"""The experiment file: which models, on what data, by which recipe, judged how."""
+"""The experiment file: which models, for what task, on what data, by which recipe, judged how."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ from qingting.spec.recipe import PositiveInt, Recipe
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 SEED = Annotated[int, Field(ge=0, lt=2**63)]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+
+Task = Literal["dialogue", "classification", "generation"]
+"""What models are trained for: answering in a dialogue, sorting texts, or going on with a text."""
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class ModelSpec(Frozen):
@@ -55,6 +62,22 @@ class DataSpec(Frozen):
     validation: Share | PositiveInt = Field(0.05, description="Share or number of dialogues.")
     test: Share | PositiveInt = Field(0.15, description="Share or number of dialogues.")
     seed: SEED = 7
+    text_column: str | None = Field(
+        None,
+        description="Tasks on texts: the column that holds the text; recognised where null.",
+        exclude_if=_is_none,
+    )
+    label_column: str | None = Field(
+        None,
+        description="Classification: the column that holds the label; recognised where null.",
+        exclude_if=_is_none,
+    )
+    labels: Annotated[tuple[str, ...], Field(min_length=2)] | None = Field(
+        None,
+        description="Classification: the labels there may be; any other is an error. By default "
+        "those that the data hold.",
+        exclude_if=_is_none,
+    )
 
 
 class TextEvaluation(Frozen):
@@ -71,6 +94,20 @@ class TextEvaluation(Frozen):
     repetition_penalty: Annotated[float, Field(gt=0.0)] = 1.0
     metrics: tuple[str, ...] = Field(
         ("bleu", "rouge", "meteor", "chrf", "distinct", "length"), min_length=1
+    )
+    prompt_characters: PositiveInt = Field(
+        200,
+        description="Generation: characters of a held-out text that are given, half of it at most.",
+        exclude_if=lambda value: value == 200,
+    )
+
+
+class ClassificationEvaluation(Frozen):
+    """Held-out texts sorted: accuracy, precision, recall, F1, confusion, calibration."""
+
+    batch_size: PositiveInt = 32
+    n_bins: Annotated[int, Field(ge=2, le=50)] = Field(
+        10, description="Equally wide bins of confidence in the reliability diagram."
     )
 
 
@@ -102,6 +139,9 @@ class Evaluations(Frozen):
     text: TextEvaluation | None = TextEvaluation()
     knowledge: KnowledgeEvaluation | None = KnowledgeEvaluation()
     inference: InferenceEvaluation | None = InferenceEvaluation()
+    classification: ClassificationEvaluation = Field(
+        ClassificationEvaluation(), exclude_if=lambda value: value == ClassificationEvaluation()
+    )
 
 
 class AnalysisSpec(Frozen):
@@ -139,6 +179,12 @@ class Experiment(Frozen):
     experiment: str = Field(description="A short name: letters, digits, dot, dash, underscore.")
     question: str | Question | None = Field(
         None, description="What is asked, in a sentence or as {zh, en}; heads the report."
+    )
+    task: Task = Field(
+        "dialogue",
+        description="dialogue: answer clients. classification: sort texts by label. generation: "
+        "go on with a text.",
+        exclude_if=lambda value: value == "dialogue",
     )
     models: Annotated[tuple[ModelSpec, ...], Field(min_length=1)]
     data: DataSpec = DataSpec()

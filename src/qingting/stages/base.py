@@ -15,6 +15,7 @@ import orjson
 from qingting.core.errors import DataError
 from qingting.engines.launch import JobOutcome
 from qingting.engines.protocol import AnyJob, Emit
+from qingting.spec.experiment import Task
 from qingting.store.artifacts import Artifact
 
 STAGES = MappingProxyType(
@@ -22,12 +23,15 @@ STAGES = MappingProxyType(
         "prepare_data": "qingting.stages.prepare_data:run",
         "prepare_prompts": "qingting.stages.prepare_prompts:run",
         "prepare_knowledge": "qingting.stages.prepare_knowledge:run",
+        "prepare_texts": "qingting.stages.prepare_texts:run",
+        "prepare_continuations": "qingting.stages.prepare_continuations:run",
         "measure": "qingting.stages.measure:run",
         "schedule": "qingting.stages.schedule:run",
         "train": "qingting.stages.train:run",
         "export": "qingting.stages.export:run",
         "generate": "qingting.stages.generate:run",
         "score": "qingting.stages.score:run",
+        "predict": "qingting.stages.predict:run",
         "benchmark": "qingting.stages.benchmark:run",
         "evaluate": "qingting.stages.evaluate:run",
         "analyse": "qingting.stages.analyse:run",
@@ -36,7 +40,7 @@ STAGES = MappingProxyType(
 )
 """Kind of stage → the function that runs it."""
 
-ARM_KINDS = ("train", "export", "generate", "score", "benchmark", "evaluate")
+ARM_KINDS = ("train", "export", "generate", "score", "predict", "benchmark", "evaluate")
 """Kinds of stage that belong to one arm, in their order."""
 
 VERSIONS = MappingProxyType(dict.fromkeys(STAGES, 1))
@@ -98,6 +102,17 @@ class Context:
     def config(self) -> Mapping[str, Any]:
         """Return the stage's configuration."""
         return self.stage.config
+
+    @property
+    def task(self) -> Task:
+        """Return the experiment's task; a dialogue's stages do not name it."""
+        task: Task = self.config.get("task", "dialogue")
+        return task
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return the labels that the prepared data hold, in their order; none but to classify."""
+        return tuple(self.inputs["data"].manifest["summary"].get("labels", ()))
 
     def model_folder(self) -> Path:
         """Return the checkpoint this stage works on: an export's, or the base model's folder."""

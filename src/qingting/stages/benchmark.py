@@ -14,6 +14,7 @@ def run(context: Context) -> Summary:
         state=str(context.state),
         runtime=Runtime(**config["runtime"]),
         checkpoint=str(context.model_folder()),
+        task=context.task,
         prompts=str(context.inputs["prompts"] / "prompts.jsonl"),
         batch_sizes=tuple(config["batch_sizes"]),
         n_new_tokens=config["n_new_tokens"],

@@ -1,4 +1,4 @@
-"""Score what one arm said: bits per byte, text metrics per language, knowledge.
+"""Score what one arm said: bits per byte, text metrics per language, knowledge, labels.
 
 Every score is kept per item, so that arms can be contrasted on the same items. Text metrics are
 computed for each language apart, because Chinese is cut into characters and English into words
@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from qingting.core.missing import Missing
 from qingting.core.signature import Signature
+from qingting.metrics.calibration import expected_calibration_error
 from qingting.metrics.choice import (
     Choice,
     choose_by_likelihood,
@@ -21,9 +25,13 @@ from qingting.metrics.choice import (
 from qingting.metrics.choice_parser import parse_choice
 from qingting.metrics.efficiency import bits_per_byte, bits_per_byte_signature
 from qingting.metrics.text import score_texts
-from qingting.stages.base import Context, Summary, read_jsonl, write_json
+from qingting.stages.base import Context, Summary, read_jsonl, write_json, write_jsonl
+from qingting.stats.proportions import wilson_interval
 
 _Record = dict[str, Any]
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 
 def run(context: Context) -> Summary:
@@ -34,6 +42,9 @@ def run(context: Context) -> Summary:
         scores |= _bits_per_byte(context)
     if "responses" in context.inputs:
         scores |= _text_scores(context)
+    if "predictions" in context.inputs:
+        labels, details["classification"] = _label_scores(context)
+        scores |= labels
     if "knowledge" in context.inputs:
         knowledge, details["knowledge"] = _knowledge_scores(context)
         scores |= knowledge
@@ -87,7 +98,8 @@ def _bits_per_byte(context: Context) -> dict[str, _Record]:
         if n_bytes
         else Missing("no reference has words")
     )
-    signature = bits_per_byte_signature("counsellor-turns")
+    is_dialogue = context.task == "dialogue"
+    signature = bits_per_byte_signature("counsellor-turns" if is_dialogue else "texts")
     record = _record(
         "bits-per-byte",
         items,
@@ -222,3 +234,161 @@ def _by_subfield(
         row["n_questions"] += 1
         row["n_right"] += chosen[question["id"]] == frozenset(question["answer"])
     return dict(sorted(table.items()))
+
+
+# -- labels of texts --------------------------------------------------------------------------------
+
+_SMALLEST_P = 1e-12
+"""A probability below this counts as this in log loss, so that one sure mistake stays finite."""
+
+
+def _label_scores(context: Context) -> tuple[dict[str, _Record], dict[str, Any]]:
+    """Return accuracy, log loss and Brier score per text, and what belongs to all texts together.
+
+    Writes ``predictions.jsonl``: ``{"id", "language", "label", "predicted", "probabilities"}``.
+    """
+    predictions = context.inputs["predictions"]
+    classes: list[str] = predictions.manifest["summary"]["labels"]
+    texts = list(read_jsonl(context.inputs["data"] / "test.jsonl"))
+    found = {
+        row["id"]: row["probabilities"] for row in read_jsonl(predictions / "predictions.jsonl")
+    }
+    shares = np.array([found[text["id"]] for text in texts])
+    true = np.array([classes.index(text["kind"]) for text in texts])
+    predicted = shares.argmax(axis=1)
+    write_jsonl(
+        context.output / "predictions.jsonl",
+        [
+            {
+                "id": text["id"],
+                "language": text["language"],
+                "label": text["kind"],
+                "predicted": classes[number],
+                "probabilities": dict(zip(classes, row.tolist(), strict=True)),
+            }
+            for text, number, row in zip(texts, predicted, shares, strict=True)
+        ],
+    )
+    at_true = shares[np.arange(len(texts)), true]
+    values = {
+        "accuracy": (predicted == true).astype(float),
+        "log-loss": -np.log(np.maximum(at_true, _SMALLEST_P)),
+        "brier": np.square(shares).sum(axis=1) - 2 * at_true + 1,
+    }
+    scores: dict[str, _Record] = {}
+    spoken = [text["language"] for text in texts]
+    languages = [None, *sorted(set(spoken))] if len(set(spoken)) > 1 else [None]
+    for language in languages:
+        places = [n for n, one in enumerate(spoken) if language in (None, one)]
+        for metric, items in (
+            values.items() if language is None else [("accuracy", values["accuracy"])]
+        ):
+            signature = Signature(metric, parameters=(("classes", str(len(classes))),))
+            scores[metric if language is None else f"{metric}/{language}"] = _record(
+                metric,
+                {texts[n]["id"]: float(items[n]) for n in places},
+                signature=str(signature),
+                direction="higher" if metric == "accuracy" else "lower",
+                corpus=float(items[places].mean()),
+                corpus_signature=str(signature.at("corpus")),
+                language=language,
+            )
+    return scores, _label_details(true, predicted, shares, classes=classes, config=context.config)
+
+
+def _label_details(
+    true: IntArray,
+    predicted: IntArray,
+    shares: FloatArray,
+    *,
+    classes: Sequence[str],
+    config: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the confusion matrix, each class's figures with intervals, and calibration."""
+    n = len(classes)
+    confusion = np.bincount(true * n + predicted, minlength=n * n).reshape(n, n)
+    level = config["confidence_level"]
+    draws = _f1_draws(confusion, config)
+    f1 = _f1_of(confusion[None])[0]
+    rows = []
+    for number, label in enumerate(classes):
+        n_right = int(confusion[number, number])
+        n_true, n_predicted = int(confusion[number].sum()), int(confusion[:, number].sum())
+        rows.append(
+            {
+                "label": label,
+                "n_true": n_true,
+                "n_predicted": n_predicted,
+                "precision": _share(n_right, n_predicted, level, "never predicted"),
+                "recall": _share(n_right, n_true, level, "no text has this label"),
+                "f1": _drawn(f1[number], draws[:, number], level),
+            }
+        )
+    confidence = shares.max(axis=1)
+    return {
+        "labels": list(classes),
+        "confusion": confusion.tolist(),
+        "classes": rows,
+        "macro_f1": _drawn(float(f1.mean()), draws.mean(axis=1), level),
+        "mean_confidence": float(confidence.mean()),
+        "ece": expected_calibration_error(confidence, predicted == true, n_bins=config["n_bins"]),
+        "reliability": _reliability(confidence, predicted == true, n_bins=config["n_bins"]),
+    }
+
+
+def _share(n: int, total: int, level: float, why_none: str) -> Any:
+    if not total:
+        return Missing(why_none).to_record()
+    low, high = wilson_interval(n, total, confidence_level=level)
+    return _with_interval(n / total, low, high, level, "Wilson")
+
+
+def _drawn(value: float, draws: FloatArray, level: float) -> dict[str, Any]:
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return _with_interval(float(value), float(low), float(high), level, "bootstrap percentile")
+
+
+def _with_interval(
+    value: float, low: float, high: float, level: float, method: str
+) -> dict[str, Any]:
+    interval = {"low": low, "high": high, "confidence_level": level, "method": method}
+    return {"value": value, "interval": interval}
+
+
+def _f1_draws(confusion: IntArray, config: Mapping[str, Any]) -> FloatArray:
+    """Return (n_resamples, n_classes) F1 over texts drawn again with replacement.
+
+    What matters of a text is its cell of the confusion matrix, so drawing texts is drawing cells.
+    """
+    rng = np.random.default_rng(config["seed"])
+    n, shares = int(confusion.sum()), confusion.ravel() / confusion.sum()
+    cells = rng.multinomial(n, shares, size=config["n_resamples"])
+    return _f1_of(cells.reshape(-1, *confusion.shape))
+
+
+def _f1_of(confusions: IntArray) -> FloatArray:
+    """Return F1 of each class, (…, n_classes): 2 TP / (2 TP + FP + FN), 0 where none of them."""
+    right = np.diagonal(confusions, axis1=1, axis2=2).astype(float)
+    involved = confusions.sum(axis=1) + confusions.sum(axis=2)
+    f1: FloatArray = np.divide(2 * right, involved, out=np.zeros_like(right), where=involved > 0)
+    return f1
+
+
+def _reliability(
+    confidence: FloatArray, is_right: BoolArray, *, n_bins: int
+) -> list[dict[str, Any]]:
+    """Return confidence and accuracy in equally wide bins, open below; empty bins are left out."""
+    places = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)
+    bins = []
+    for place in np.unique(places):
+        inside = places == place
+        bins.append(
+            {
+                "low": float(place / n_bins),
+                "high": float((place + 1) / n_bins),
+                "n": int(inside.sum()),
+                "confidence": float(confidence[inside].mean()),
+                "accuracy": float(is_right[inside].mean()),
+            }
+        )
+    return bins

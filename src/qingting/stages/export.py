@@ -14,6 +14,8 @@ def run(context: Context) -> Summary:
         state=str(context.state),
         runtime=Runtime(**config["runtime"]),
         checkpoint=str(context.stage.sources["model"]),
+        task=context.task,
+        labels=context.labels,
         trained=str(context.inputs["train"].folder),
         probes=str(context.inputs["data"] / "probes.jsonl"),
         dtype=config["dtype"],

@@ -14,6 +14,7 @@ def run(context: Context) -> Summary:
         state=str(context.state),
         runtime=Runtime(**config["runtime"]),
         checkpoint=str(context.model_folder()),
+        task=context.task,
         prompts=str(context.inputs["prompts"] / "prompts.jsonl"),
         max_new_tokens=config["max_new_tokens"],
         min_new_tokens=config["min_new_tokens"],

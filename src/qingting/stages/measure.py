@@ -14,6 +14,7 @@ def run(context: Context) -> Summary:
         state=str(context.state),
         runtime=Runtime(),
         checkpoint=str(context.stage.sources["model"]),
+        task=context.task,
         dialogues=tuple(str(data / f"{side}.jsonl") for side in ("train", "validation")),
     )
     return context.launch(context.config["engine"], job).result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,6 +57,7 @@ def _outcomes(context: Context) -> Outcomes:
     value = {
         "experiment": config["experiment"]["experiment"],
         "question": config["experiment"]["question"],
+        "task": config["experiment"].get("task", "dialogue"),
         "specification": config["experiment"],
         "data": {
             **data["data"],
@@ -126,7 +128,15 @@ def _arm(context: Context, arm: Mapping[str, Any], analysis: Mapping[str, Any]) 
         "training": _training(context, arm),
         "proofs": _proofs(context, identity),
         "scores": _scores(context, identity, analysis),
+        "classification": _classification(context, identity),
     }
+
+
+def _classification(context: Context, identity: str) -> Any:
+    artifact = context.inputs.get(f"evaluate/{identity}")
+    if artifact is None:
+        return None
+    return read_json(artifact / "evaluation.json")["details"].get("classification")
 
 
 def _training(context: Context, arm: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -245,11 +255,38 @@ def _contrast(one: Mapping[str, Any]) -> dict[str, Any]:
 
 def _baselines(context: Context) -> list[dict[str, Any]]:
     artifact = context.inputs.get("knowledge")
-    return list(artifact.manifest["summary"]["baselines"]) if artifact is not None else []
+    if artifact is not None:
+        return list(artifact.manifest["summary"]["baselines"])
+    return _label_baselines(context)
+
+
+def _label_baselines(context: Context) -> list[dict[str, Any]]:
+    """Return the accuracy of knowing nothing of a text: guessing, and the commonest label always.
+
+    Which label is the commonest is known from training, as it would be in use.
+    """
+    labels = context.inputs["data"].manifest["summary"].get("labels")
+    if not labels:
+        return []
+    counts = {
+        side: Counter(row["kind"] for row in read_jsonl(context.inputs["data"] / f"{side}.jsonl"))
+        for side in ("train", "test")
+    }
+    commonest = max(labels, key=lambda label: counts["train"][label])
+    return [
+        {"name": "chance", "metric": "accuracy", "value": 1 / len(labels)},
+        {
+            "name": f"always {commonest}",
+            "metric": "accuracy",
+            "value": counts["test"][commonest] / counts["test"].total(),
+        },
+    ]
 
 
 def _references(context: Context) -> list[dict[str, Any]]:
     """Return how long and how repetitive the counsellor's own answers are, per language."""
+    if "prompts" not in context.inputs:
+        return []
     prompts = list(read_jsonl(context.inputs["prompts"] / "prompts.jsonl"))
     rows = []
     for language in ("zh", "en"):
@@ -267,6 +304,8 @@ def _references(context: Context) -> list[dict[str, Any]]:
 def _examples(context: Context) -> list[dict[str, Any]]:
     """Return prompts that every arm answered: languages and kinds in turn, in the prompts' order."""
     n_examples = context.config["experiment"]["report"]["n_examples"]
+    if "prompts" not in context.inputs:
+        return _sorted_examples(context, n_examples)
     responses = {
         arm["id"]: {
             row["id"]: row["text"]
@@ -299,6 +338,37 @@ def _examples(context: Context) -> list[dict[str, Any]]:
             },
         }
         for prompt in chosen
+    ]
+
+
+def _sorted_examples(context: Context, n_examples: int) -> list[dict[str, Any]]:
+    """Return held-out texts with what every arm made of them, those most often missorted first."""
+    arms = {
+        arm["id"]: list(read_jsonl(artifact / "predictions.jsonl"))
+        for arm in context.config["arms"]
+        if (artifact := context.inputs.get(f"evaluate/{arm['id']}")) is not None
+    }
+    sorted_as: dict[str, dict[str, Any]] = {}
+    n_wrong: Counter[str] = Counter()
+    for arm, rows in arms.items():
+        for row in rows:
+            share = row["probabilities"][row["predicted"]]
+            sorted_as.setdefault(row["id"], {})[arm] = f"{row['predicted']} ({share:.0%})"
+            n_wrong[row["id"]] += row["predicted"] != row["label"]
+    texts = list(read_jsonl(context.inputs["data"] / "test.jsonl"))
+    texts.sort(key=lambda text: -n_wrong[text["id"]])
+    return [
+        {
+            "id": text["id"],
+            "language": text["language"],
+            "kind": None,
+            "messages": [
+                {"role": "user", "content": "".join(m["content"] for m in text["messages"])}
+            ],
+            "reference": text["kind"],
+            "responses": sorted_as[text["id"]],
+        }
+        for text in (texts[:n_examples] if arms else ())
     ]
 
 

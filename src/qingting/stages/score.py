@@ -15,6 +15,7 @@ def run(context: Context) -> Summary:
         state=str(context.state),
         runtime=Runtime(**config["runtime"]),
         checkpoint=str(context.model_folder()),
+        task=context.task,
         references=str(context.inputs["data"] / "test.jsonl") if config["references"] else None,
         choices=str(knowledge / "choices.jsonl") if knowledge is not None else None,
     )

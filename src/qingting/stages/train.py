@@ -27,6 +27,8 @@ def run(context: Context) -> Summary:
             state=str(context.state),
             runtime=Runtime(**config["runtime"]),
             checkpoint=str(context.stage.sources["model"]),
+            task=context.task,
+            labels=context.labels,
             dialogues=str(data / "train.jsonl"),
             validation=str(data / "validation.jsonl"),
             schedule=str(schedule / f"schedule-{config['seed']}.json"),

@@ -9,10 +9,11 @@ from typing import NamedTuple, cast
 import orjson
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from peft.utils import get_peft_model_state_dict
+from peft.utils import ModulesToSaveWrapper, get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from qingting.core.errors import ModelError, did_you_mean
 from qingting.engines.native.loading import output_head
@@ -38,11 +39,18 @@ class Trainable(NamedTuple):
 
 
 def prepare_trainable(
-    model: PreTrainedModel, recipe: Recipe, *, seed: int, frozen: tuple[str, ...] = ()
+    model: PreTrainedModel,
+    recipe: Recipe,
+    *,
+    seed: int,
+    frozen: tuple[str, ...] = (),
+    whole: tuple[str, ...] = (),
 ) -> Trainable:
     """Return ``model`` with its adapter attached, or with all weights trainable.
 
-    ``n_parameters`` counts the model without the adapter, tied weights once.
+    ``whole`` names modules that are trained as they are beside the adapter and saved with it: the
+    classifier, and what else has no trained weights. ``n_parameters`` counts the model without the
+    adapter, tied weights once.
 
     Raises:
         ModelError: A target names no layer, or experts are asked of a model that has none.
@@ -55,7 +63,7 @@ def prepare_trainable(
         wrapper: PeftModel | None = None
         targets: tuple[str, ...] = ("all weights",)
     else:
-        linear = linear_targets(model, recipe.lora, frozen)
+        linear = linear_targets(model, recipe.lora, (*frozen, *whole))
         experts = expert_targets(model) if recipe.lora.experts else ()
         config = LoraConfig(
             r=recipe.lora.rank,
@@ -63,13 +71,18 @@ def prepare_trainable(
             lora_dropout=recipe.lora.dropout,
             target_modules=list(linear),
             target_parameters=list(experts) or None,
-            task_type="CAUSAL_LM",
+            task_type="SEQ_CLS" if whole else "CAUSAL_LM",
+            modules_to_save=list(whole) or None,
+            fan_in_fan_out=any(isinstance(m, Conv1D) for m in model.modules()),
         )
         wrapper = cast(PeftModel, get_peft_model(model, config))
-        targets = (*linear, *experts)
+        targets = (*linear, *experts, *whole)
         for parameter in model.parameters():
             if parameter.requires_grad:  # adapters stay in fp32 whatever the base is held in
                 parameter.data = parameter.data.float()
+        for module in model.modules():
+            if isinstance(module, ModulesToSaveWrapper):
+                module.register_forward_pre_hook(_in_fp32)
     parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
     return Trainable(model, wrapper, parameters, targets, n_parameters)
 
@@ -78,11 +91,14 @@ def linear_targets(
     model: PreTrainedModel, recipe: LoraRecipe, frozen: tuple[str, ...] = ()
 ) -> tuple[str, ...]:
     """Return the names of the linear layers that carry an adapter, in the model's order."""
-    head = output_head(model)
+    is_language_model = model.get_output_embeddings() is not None  # type: ignore[no-untyped-call]
+    head = output_head(model) if is_language_model else None
     layers = [
         name
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module is not head and not _is_frozen(name, frozen)
+        if isinstance(module, nn.Linear | Conv1D)
+        and module is not head
+        and not _is_frozen(name, frozen)
     ]
     if recipe.targets == "all-linear":
         return tuple(layers)
@@ -136,6 +152,11 @@ def save_adapter(trainable: Trainable, folder: Path, *, base_name: str) -> None:
     (folder / "adapter_config.json").write_bytes(
         orjson.dumps(plain, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
     )
+
+
+def _in_fp32(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Give a module that is trained whole its inputs in the precision of its weights."""
+    return tuple(x.float() if x.is_floating_point() else x for x in inputs)
 
 
 def _ends_with(name: str, suffix: str) -> bool:

@@ -18,7 +18,7 @@ from torch import Tensor
 from qingting.core.dialogue import Dialogue
 from qingting.core.errors import DataError
 from qingting.engines.native.attention import Segment, Segments
-from qingting.models.chat import ChatTemplate
+from qingting.models.templates import Template
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ def read_dialogues(path: Path | str) -> Iterator[Dialogue]:
 
 
 def encode_dialogue(
-    template: ChatTemplate, dialogue: Dialogue, *, n_messages: int | None = None
+    template: Template, dialogue: Dialogue, *, n_messages: int | None = None
 ) -> Example:
     """Return a dialogue, cut to its first ``n_messages``, under the model's own template."""
     chat = template.encode(dialogue.messages[:n_messages])

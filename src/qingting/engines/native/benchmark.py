@@ -34,7 +34,7 @@ def benchmark(job: BenchmarkJob, emit: Emit) -> dict[str, Any]:
     """
     with memory_errors("timing inference"):
         checkpoint = load_checkpoint(
-            job.checkpoint, job.runtime, dtype=DTYPES[job.runtime.precision]
+            job.checkpoint, job.runtime, dtype=DTYPES[job.runtime.precision], task=job.task
         )
         checkpoint.model.config._attn_implementation = VARLEN
         prompts = [prompt.input_ids for prompt in read_prompts(checkpoint.template, job.prompts)]

@@ -7,7 +7,8 @@ tokens are kept, and only one model is in memory at a time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -19,10 +20,11 @@ from transformers import PreTrainedModel
 
 from qingting.core.errors import DataError, EngineError
 from qingting.engines.native.batches import Example, encode_dialogue, read_dialogues
+from qingting.engines.native.classifiers import fitted, label_logits, load_classifier
 from qingting.engines.native.loading import load_model, memory_errors, prepare
 from qingting.engines.native.weights import save_model
 from qingting.engines.protocol import Emit, ExportJob
-from qingting.models.chat import ChatTemplate
+from qingting.models.templates import Template, TextTemplate, load_template
 
 MAX_POSITIONS = 512
 """Positions whose logits are compared, spread over all probes: 512 × 150,000 words are 0.3 GB."""
@@ -35,6 +37,13 @@ class Probe(NamedTuple):
 
     input_ids: Tensor
     positions: Tensor
+
+
+class _Subject(NamedTuple):
+    """How the model of a task is read from a folder, and what it answers to the probes."""
+
+    load: Callable[[Path], PreTrainedModel]
+    logits: Callable[[PreTrainedModel], Tensor]
 
 
 class Proof(NamedTuple):
@@ -59,16 +68,16 @@ def export(job: ExportJob, emit: Emit) -> dict[str, Any]:
 def _export(job: ExportJob, emit: Emit) -> dict[str, Any]:
     device = prepare(job.runtime)
     base_folder, output = Path(job.checkpoint), Path(job.output)
-    template = ChatTemplate.load(base_folder)
+    template = load_template(base_folder, job.task)
     examples = [encode_dialogue(template, dialogue) for dialogue in read_dialogues(job.probes)]
-    probes = choose_probes(examples)
+    subject = _subject(job, template, examples, device)
     dtype = _DTYPES[job.dtype]
 
     emit("progress", done=0, total=3, unit="check", doing="base")
-    model = load_model(base_folder, device=device, dtype=torch.float32)
-    base = probe_logits(model, probes)
+    model = subject.load(base_folder)
+    base = subject.logits(model)
     emit("progress", done=1, total=3, unit="check", doing="merge")
-    trained, merged = _merge(model, Path(job.trained), probes)
+    trained, merged = _merge(model, Path(job.trained), subject)
     trained_logits, merge_error = trained
     merged.to(dtype)  # type: ignore[arg-type]
     save_model(merged, output / "model", source=base_folder, shard_bytes=job.shard_bytes)
@@ -76,7 +85,7 @@ def _export(job: ExportJob, emit: Emit) -> dict[str, Any]:
     del model, merged
 
     emit("progress", done=2, total=3, unit="check", doing="reload")
-    reloaded = load_model(output / "model", device=device, dtype=torch.float32)
+    reloaded = subject.load(output / "model")
     proofs = (
         _changes_logits(base, trained_logits),
         Proof(
@@ -85,9 +94,9 @@ def _export(job: ExportJob, emit: Emit) -> dict[str, Any]:
             f"<= {job.max_merge_error}",
             merge_error <= job.max_merge_error,
         ),
-        *_rounding(job, trained_logits, probe_logits(reloaded, probes)),
+        *_rounding(job, trained_logits, subject.logits(reloaded)),
         _same_weights(rounded_weights, reloaded),
-        _same_template(template, output / "model", job.probes, examples),
+        _same_template(template, output / "model", job, examples),
     )
     record = {proof.name: proof._asdict() for proof in proofs}
     for entry in record.values():
@@ -104,6 +113,36 @@ def _export(job: ExportJob, emit: Emit) -> dict[str, Any]:
         "n_shards": len(shards),
         "n_bytes": sum(shard.stat().st_size for shard in shards),
     }
+
+
+def _subject(
+    job: ExportJob, template: Template, examples: Sequence[Example], device: torch.device
+) -> _Subject:
+    if job.task == "classification":
+        assert isinstance(template, TextTemplate)
+        pad_id = template.pad_id
+        texts = [fitted(template, example.input_ids) for example in examples]
+        load = partial(
+            load_classifier, labels=job.labels, device=device, dtype=torch.float32, pad_id=pad_id
+        )
+        return _Subject(
+            lambda folder: load(folder).model, partial(_text_logits, texts=texts, pad_id=pad_id)
+        )
+    if isinstance(template, TextTemplate) and template.max_positions is not None:
+        limit = template.max_positions
+        examples = [
+            Example(one.id, one.input_ids[:limit], one.is_target[:limit]) for one in examples
+        ]
+    return _Subject(
+        partial(load_model, device=device, dtype=torch.float32),
+        partial(probe_logits, probes=choose_probes(examples)),
+    )
+
+
+@torch.inference_mode()
+def _text_logits(model: PreTrainedModel, texts: Sequence[Sequence[int]], pad_id: int) -> Tensor:
+    """Return (n_texts, n_labels) logits on the CPU, one text at a time."""
+    return torch.cat([label_logits(model, [text], pad_id=pad_id).cpu() for text in texts])
 
 
 def choose_probes(examples: Sequence[Example]) -> list[Probe]:
@@ -144,19 +183,19 @@ def probe_logits(model: PreTrainedModel, probes: Sequence[Probe]) -> Tensor:
 
 
 def _merge(
-    model: PreTrainedModel, trained: Path, probes: Sequence[Probe]
+    model: PreTrainedModel, trained: Path, subject: _Subject
 ) -> tuple[tuple[Tensor, float], PreTrainedModel]:
     """Return the logits of what was trained, the error of merging, and the merged model in fp32.
 
     The error is the largest difference of a logit, in units of the largest logit or 1.
     """
     if (trained / "model").is_dir():  # full fine-tuning: nothing to merge
-        whole = load_model(trained / "model", device=model.device, dtype=torch.float32)
-        return (probe_logits(whole, probes), 0.0), whole
+        whole = subject.load(trained / "model")
+        return (subject.logits(whole), 0.0), whole
     adapted = PeftModel.from_pretrained(model, trained / "adapter").eval()
-    before = probe_logits(cast(PreTrainedModel, adapted.get_base_model()), probes)
+    before = subject.logits(cast(PreTrainedModel, adapted.get_base_model()))
     merged = cast(PreTrainedModel, adapted.merge_and_unload(safe_merge=True))
-    after = probe_logits(merged, probes)
+    after = subject.logits(merged)
     error = float((before - after).abs().max() / before.abs().max().clamp(min=1.0))
     return (before, error), merged
 
@@ -167,7 +206,7 @@ def _changes_logits(base: Tensor, trained: Tensor) -> Proof:
 
 
 def _rounding(job: ExportJob, trained: Tensor, rounded: Tensor) -> tuple[Proof, Proof]:
-    """Return the mean KL(trained ‖ rounded) in nats and the share of equal most likely tokens."""
+    """Return the mean KL(trained ‖ rounded) in nats and the share of equal first choices."""
     log_p = torch.log_softmax(trained.double(), dim=-1)
     log_q = torch.log_softmax(rounded.double(), dim=-1)
     divergence = float((log_p.exp() * (log_p - log_q)).sum(dim=-1).mean().clamp(min=0.0))
@@ -198,12 +237,12 @@ def _same_weights(saved: Mapping[str, Tensor], reloaded: PreTrainedModel) -> Pro
 
 
 def _same_template(
-    template: ChatTemplate, folder: Path, probes: str, examples: Sequence[Example]
+    template: Template, folder: Path, job: ExportJob, examples: Sequence[Example]
 ) -> Proof:
-    exported = ChatTemplate.load(folder)
+    exported = load_template(folder, job.task)
     n_different = sum(
         encode_dialogue(exported, dialogue) != example
-        for dialogue, example in zip(read_dialogues(probes), examples, strict=True)
+        for dialogue, example in zip(read_dialogues(job.probes), examples, strict=True)
     )
     n_different += template.signature() != exported.signature()
     return Proof("probes_encoded_differently", n_different, "0", n_different == 0)

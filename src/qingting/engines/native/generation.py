@@ -17,7 +17,7 @@ from qingting.engines.native.decoding import Sampling, decode
 from qingting.engines.native.loading import DTYPES, Checkpoint, load_checkpoint, memory_errors
 from qingting.engines.native.resources import peak_memory_bytes
 from qingting.engines.protocol import Emit, GenerateJob
-from qingting.models.chat import ChatTemplate
+from qingting.models.templates import Template
 from qingting.store.atomic import write_bytes
 
 
@@ -33,7 +33,7 @@ def generate(job: GenerateJob, emit: Emit) -> dict[str, Any]:
     """Write ``responses.jsonl`` in the order of the prompts."""
     with memory_errors(f"generating in batches of {job.batch_size}"):
         checkpoint = load_checkpoint(
-            job.checkpoint, job.runtime, dtype=DTYPES[job.runtime.precision]
+            job.checkpoint, job.runtime, dtype=DTYPES[job.runtime.precision], task=job.task
         )
         checkpoint.model.config._attn_implementation = VARLEN
         prompts = read_prompts(checkpoint.template, job.prompts)
@@ -70,7 +70,7 @@ def generate(job: GenerateJob, emit: Emit) -> dict[str, Any]:
     }
 
 
-def read_prompts(template: ChatTemplate, path: Path | str) -> list[Prompt]:
+def read_prompts(template: Template, path: Path | str) -> list[Prompt]:
     """Return the prompts of a JSON Lines file of ``{"id", "messages"}``, ready to be answered.
 
     Raises:

@@ -12,6 +12,7 @@ JOBS: Mapping[str, str] = MappingProxyType(
         "export": "qingting.engines.native.export:export",
         "generate": "qingting.engines.native.generation:generate",
         "score": "qingting.engines.native.scoring:score",
+        "predict": "qingting.engines.native.predicting:predict",
         "benchmark": "qingting.engines.native.benchmark:benchmark",
     }
 )

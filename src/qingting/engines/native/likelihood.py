@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from qingting.engines.native.batches import MicroBatch
@@ -33,7 +34,19 @@ def token_losses(model: PreTrainedModel, batch: MicroBatch) -> TokenLosses:
     return chunked_cross_entropy(states, head.weight, batch.labels, bias=head.bias)
 
 
-def dialogue_losses(losses: TokenLosses, batch: MicroBatch) -> dict[str, DialogueLoss]:
+class Owned(Protocol):
+    """Targets of several dialogues or texts; ``owners[i]`` is the place of target ``i`` in ``ids``."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Return the ids."""
+
+    @property
+    def owners(self) -> Tensor:
+        """Return whose each target is."""
+
+
+def dialogue_losses(losses: TokenLosses, batch: Owned) -> dict[str, DialogueLoss]:
     """Return the loss of each dialogue of a batch, by its id."""
     n = len(batch.ids)
     nats = torch.zeros(n, dtype=torch.float64)

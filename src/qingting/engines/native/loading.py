@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import orjson
 import torch
 import torch.utils.deterministic as deterministic_settings
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+)
 from transformers.utils import logging as transformers_logging
 
 from qingting.core.errors import EngineError, ModelError, OutOfMemoryError, did_you_mean
 from qingting.engines.protocol import Runtime
-from qingting.models.chat import ChatTemplate
+from qingting.models.templates import Template, load_template
+from qingting.spec.experiment import Task
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """What a runtime's precision is called in torch."""
@@ -39,12 +43,23 @@ _LOADING_ERRORS = (OSError, ValueError, KeyError, RuntimeError, SafetensorError,
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model ready to compute, its chat template, and where it computes."""
+    """A model ready to compute, its chat template, and where it computes.
+
+    ``fresh`` names modules of a classifier that the folder had no weights for.
+    """
 
     model: PreTrainedModel
-    template: ChatTemplate
+    template: Template
     device: torch.device
     folder: Path
+    fresh: tuple[str, ...] = ()
+
+
+class Loaded(NamedTuple):
+    """A model read from a folder, and the names of weights that the folder lacked."""
+
+    model: PreTrainedModel
+    missing: tuple[str, ...]
 
 
 def prepare(runtime: Runtime) -> torch.device:
@@ -83,7 +98,7 @@ def _keep_freed_memory() -> None:
             mallopt(parameter, value)  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD
 
 
-def check_folder(folder: Path) -> dict[str, Any]:
+def check_folder(folder: Path, task: Task = "dialogue") -> dict[str, Any]:
     """Return the configuration of a model folder after checking that it can be loaded.
 
     Raises:
@@ -95,10 +110,15 @@ def check_folder(folder: Path) -> dict[str, Any]:
         raise ModelError(f"{folder} has no config.json: give the folder of a complete model.")
     config = cast(dict[str, Any], orjson.loads(path.read_bytes()))
     kind = config.get("model_type", "")
-    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+    known = (
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+        if task == "classification"
+        else MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    )
+    if kind not in known:
         raise ModelError(
             f"{folder}: unknown architecture {kind or 'without a model_type'!r}."
-            f"{did_you_mean(kind, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)} Models that bring their own "
+            f"{did_you_mean(kind, known)} Models that bring their own "
             "code are never run; convert them with `qingting models convert` first."
         )
     if not any((folder / name).is_file() for name in WEIGHT_FILES):
@@ -117,11 +137,28 @@ def load_model(folder: Path | str, *, device: torch.device, dtype: torch.dtype) 
     """
     folder = Path(folder)
     check_folder(folder)
+    return load_from(AutoModelForCausalLM, folder, device=device, dtype=dtype).model
+
+
+def load_from(
+    auto_class: Any,
+    folder: Path,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    config: Any = None,
+) -> Loaded:
+    """Return the model that one of transformers' auto classes makes of a checked folder.
+
+    Raises:
+        ModelError: The folder cannot be loaded; never runs code from it.
+    """
     is_safe = any((folder / name).is_file() for name in WEIGHT_FILES[:2])
     try:
-        config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+        if config is None:
+            config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
         # eager is what every architecture offers; the jobs choose attention themselves
-        model = AutoModelForCausalLM.from_pretrained(
+        model, report = auto_class.from_pretrained(
             str(folder),
             config=config,
             dtype=dtype,
@@ -129,6 +166,7 @@ def load_model(folder: Path | str, *, device: torch.device, dtype: torch.dtype) 
             use_safetensors=is_safe,
             local_files_only=True,
             trust_remote_code=False,
+            output_loading_info=True,
         )
     except _LOADING_ERRORS as error:
         if _is_out_of_memory(error):
@@ -139,17 +177,36 @@ def load_model(folder: Path | str, *, device: torch.device, dtype: torch.dtype) 
         # weights mapped from a file lie at arbitrary offsets; kernels choose paths by alignment,
         # so an own copy is what makes two loads compute the same bits
         parameter.data = parameter.data.clone()
-    model.to(device)  # type: ignore[arg-type]
-    return cast(PreTrainedModel, model.eval())  # type: ignore[no-untyped-call]
+    model.to(device)
+    return Loaded(cast(PreTrainedModel, model.eval()), tuple(sorted(report["missing_keys"])))
 
 
-def load_checkpoint(folder: Path | str, runtime: Runtime, *, dtype: torch.dtype) -> Checkpoint:
-    """Return model and template of a folder, placed as ``runtime`` says."""
+def load_checkpoint(
+    folder: Path | str,
+    runtime: Runtime,
+    *,
+    dtype: torch.dtype,
+    task: Task = "dialogue",
+    labels: Sequence[str] = (),
+    seed: int = 0,
+) -> Checkpoint:
+    """Return model and template of a folder, placed as ``runtime`` says.
+
+    To classify, ``labels`` name what the classifier tells apart, and ``seed`` draws its weights
+    where the folder has none.
+    """
     folder = Path(folder)
     device = prepare(runtime)
-    check_folder(folder)
-    template = ChatTemplate.load(folder)
-    return Checkpoint(load_model(folder, device=device, dtype=dtype), template, device, folder)
+    check_folder(folder, task)
+    template = load_template(folder, task)
+    if task != "classification":
+        return Checkpoint(load_model(folder, device=device, dtype=dtype), template, device, folder)
+    from qingting.engines.native.classifiers import load_classifier  # it builds on this module
+
+    classifier = load_classifier(
+        folder, labels, device=device, dtype=dtype, pad_id=template.pad_id, seed=seed
+    )
+    return Checkpoint(classifier.model, template, device, folder, classifier.fresh)
 
 
 @contextmanager

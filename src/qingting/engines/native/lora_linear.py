@@ -67,7 +67,11 @@ def fuse(model: nn.Module, pool: DropoutPool | None) -> int:
 
     ``pool`` gives the dropout masks in training; None where dropout is 0.
     """
-    layers = [module for module in model.modules() if type(module) is PeftLinear]
+    layers = [
+        module
+        for module in model.modules()
+        if type(module) is PeftLinear and not module.fan_in_fan_out  # GPT-2's weights lie turned
+    ]
     for site, layer in enumerate(layers):
         layer.forward = partial(_forward, layer, site, pool)  # type: ignore[method-assign]
     return len(layers)

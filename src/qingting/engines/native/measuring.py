@@ -9,12 +9,12 @@ import orjson
 
 from qingting.engines.native.batches import read_dialogues
 from qingting.engines.protocol import Emit, MeasureJob
-from qingting.models.chat import ChatTemplate
+from qingting.models.templates import load_template
 
 
 def measure(job: MeasureJob, emit: Emit) -> dict[str, Any]:
     """Write ``lengths.jsonl``: the tokens of each dialogue up to the end of each message."""
-    template = ChatTemplate.load(Path(job.checkpoint))
+    template = load_template(Path(job.checkpoint), job.task)
     n_dialogues = n_tokens = 0
     with (Path(job.output) / "lengths.jsonl").open("wb") as output:
         for path in job.dialogues:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from qingting.core.dialogue import Dialogue
 from qingting.engines.native.decoding import Sampling, decode
 from qingting.engines.native.loading import Checkpoint
-from qingting.models.chat import ChatTemplate
+from qingting.models.templates import Template
 
 MAX_NEW_TOKENS = 64
 """Enough to see whether the answers make sense, little enough not to slow training down."""
@@ -22,7 +22,7 @@ class SamplePrompt(NamedTuple):
 
 
 def sample_prompts(
-    template: ChatTemplate,
+    template: Template,
     dialogues: Sequence[Dialogue],
     n_messages: Mapping[str, int],
     n_samples: int,

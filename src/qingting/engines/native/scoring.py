@@ -22,7 +22,7 @@ from qingting.engines.native.batches import Example, MicroBatch, micro_batches, 
 from qingting.engines.native.likelihood import DialogueLoss, dialogue_losses, token_losses
 from qingting.engines.native.loading import DTYPES, Checkpoint, load_checkpoint, memory_errors
 from qingting.engines.protocol import Emit, ScoreJob
-from qingting.models.chat import ChatTemplate
+from qingting.models.templates import Template, TextTemplate
 
 
 class Question(NamedTuple):
@@ -43,7 +43,7 @@ def score(job: ScoreJob, emit: Emit) -> dict[str, Any]:
     result: dict[str, Any] = {}
     with memory_errors(f"scoring {job.tokens_per_batch} tokens at a time"), torch.inference_mode():
         checkpoint = load_checkpoint(
-            job.checkpoint, job.runtime, dtype=DTYPES[job.runtime.precision]
+            job.checkpoint, job.runtime, dtype=DTYPES[job.runtime.precision], task=job.task
         )
         checkpoint.model.config._attn_implementation = VARLEN
         if job.references is not None:
@@ -59,27 +59,51 @@ def _score_references(
     examples: list[Example] = []
     n_bytes: list[int] = []
     for dialogue in read_dialogues(path):
-        messages = reference_messages(dialogue)
+        is_text = job.task != "dialogue"
+        messages = list(dialogue.messages) if is_text else reference_messages(dialogue)
         chat = checkpoint.template.encode(messages)
         examples.append(Example(dialogue.id, tuple(chat.input_ids), tuple(chat.content_mask)))
         words = (m.content for m in messages if m.role == "assistant")
         n_bytes.append(sum(len(text.encode()) for text in words))
     _require(examples, path)
+    windows = {one.id: windows_of(one, checkpoint.template) for one in examples}
     batches = micro_batches(
-        examples, rows_per_batch=1, row_capacity=job.tokens_per_batch, packing=True
+        [window for found in windows.values() for window in found],
+        rows_per_batch=1,
+        row_capacity=job.tokens_per_batch,
+        packing=True,
     )
     losses = _losses(checkpoint, batches, emit, unit="reference")
     records = [
         {
             "id": example.id,
-            "nats": losses[example.id].nats,
+            "nats": sum(losses[window.id].nats for window in windows[example.id]),
             "n_bytes": size,
-            "n_tokens": losses[example.id].n_targets,
+            "n_tokens": sum(losses[window.id].n_targets for window in windows[example.id]),
         }
         for example, size in zip(examples, n_bytes, strict=True)
     ]
     _write(Path(job.output) / "references.jsonl", records)
     return {"n_references": len(records), "n_reference_bytes": sum(n_bytes)}
+
+
+def windows_of(example: Example, template: Template) -> list[Example]:
+    """Return a text in windows that the model can see, each begun anew; a dialogue as it is.
+
+    The words at the beginning of a later window are predicted without those before it, so a model
+    with few positions is charged for its short sight.
+    """
+    limit = template.max_positions if isinstance(template, TextTemplate) else None
+    if limit is None or not isinstance(template, TextTemplate) or len(example.input_ids) <= limit:
+        return [example]
+    start = template.start_ids
+    size = limit - len(start)
+    windows = []
+    for number, at in enumerate(range(len(start), len(example.input_ids), size)):
+        ids = (*start, *example.input_ids[at : at + size])
+        mask = (*[False] * len(start), *example.is_target[at : at + size])
+        windows.append(Example(_key(example.id, str(number)), ids, mask))
+    return windows
 
 
 def reference_messages(dialogue: Dialogue) -> list[Message]:
@@ -116,7 +140,7 @@ def _score_choices(job: ScoreJob, path: str, checkpoint: Checkpoint, emit: Emit)
     return {"n_choices": len(records)}
 
 
-def encode_question(template: ChatTemplate, record: dict[str, Any]) -> Question:
+def encode_question(template: Template, record: dict[str, Any]) -> Question:
     """Return a question of ``choices`` as tokens.
 
     Raises:

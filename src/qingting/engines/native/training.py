@@ -24,18 +24,13 @@ import torch
 from qingting.core.errors import DataError, NonFiniteLossError
 from qingting.engines.native import checkpoints
 from qingting.engines.native.adapters import prepare_trainable, save_adapter
-from qingting.engines.native.attention import VARLEN
-from qingting.engines.native.batches import (
-    Example,
-    MicroBatch,
-    encode_dialogue,
-    micro_batches,
-    read_dialogues,
-)
+from qingting.engines.native.batches import read_dialogues
+from qingting.engines.native.classifiers import heads
 from qingting.engines.native.journal import Journal
-from qingting.engines.native.likelihood import autocast, dialogue_losses, token_losses
+from qingting.engines.native.likelihood import autocast, dialogue_losses
 from qingting.engines.native.loading import DTYPES, Checkpoint, load_checkpoint, memory_errors
 from qingting.engines.native.lora_linear import DropoutPool, fuse
+from qingting.engines.native.objectives import Batch, Item, Objective, objective_of
 from qingting.engines.native.resources import peak_memory_bytes
 from qingting.engines.native.samples import SamplePrompt, answer_samples, sample_prompts
 from qingting.engines.native.schedules import learning_rate_factor
@@ -49,8 +44,8 @@ class Plan:
     """What is trained on, in which order, and how: fixed before step 0."""
 
     steps: Sequence[Sequence[str]]
-    examples: Mapping[str, Example]
-    validation: Sequence[Example]
+    examples: Mapping[str, Item]
+    validation: Sequence[Item]
     samples: Sequence[SamplePrompt]
 
 
@@ -112,18 +107,23 @@ class _Trainer:
     def __init__(self, job: TrainJob, emit: Emit) -> None:
         self.job, self.emit = job, emit
         self.recipe = job.recipe
+        self.objective = objective_of(job)
         self.checkpoint = _load(job)
         self.device = self.checkpoint.device
         self.model = self.checkpoint.model
         self.trainable = prepare_trainable(
-            self.model, job.recipe, seed=job.seed, frozen=job.frozen_modules
+            self.model,
+            job.recipe,
+            seed=job.seed,
+            frozen=job.frozen_modules,
+            whole=_whole_modules(job, self.checkpoint),
         )
         self.dropout = DropoutPool(job.recipe.lora.dropout)
         fuse(self.model, self.dropout if job.recipe.lora.dropout else None)
-        self.model.config._attn_implementation = VARLEN
+        self.model.config._attn_implementation = self.objective.attention
         if job.gradient_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
-        self.plan = _read_plan(job, self.checkpoint)
+        self.plan = _read_plan(job, self.checkpoint, self.objective)
         self.optimiser = torch.optim.AdamW(
             list(self.trainable.parameters.values()),
             lr=job.recipe.learning_rate,
@@ -171,7 +171,7 @@ class _Trainer:
             torch.manual_seed(seed)  # for dropout that the model itself may have
             self.dropout.refill(seed)
             with autocast(self.device, self.autocast_dtype):
-                losses = token_losses(self.model, batch)
+                losses = self.objective.losses(self.model, batch)
             value = float(losses.total.detach())
             if not torch.isfinite(losses.total):
                 bad = [
@@ -201,14 +201,8 @@ class _Trainer:
         self.progress.journal.add(nats, n_targets)
         return {"step": step + 1, "learning_rate": rate, "gradient_norm": float(norm)}
 
-    def _batches(self, examples: Sequence[Example]) -> list[MicroBatch]:
-        batches = micro_batches(
-            examples,
-            rows_per_batch=self.job.micro_batch,
-            row_capacity=self.recipe.max_length,
-            packing=self.recipe.packing,
-            pad_id=self.checkpoint.template.pad_id,
-        )
+    def _batches(self, examples: Sequence[Item]) -> list[Batch]:
+        batches = self.objective.batches(examples, pad_id=self.checkpoint.template.pad_id)
         return [batch.to(self.device) for batch in batches]
 
     def _not_finite(self, what: str, step: int, ids: Sequence[str]) -> NonFiniteLossError:
@@ -227,7 +221,7 @@ class _Trainer:
         nats, n_targets = 0.0, 0
         for batch in self._batches(self.plan.validation):
             with autocast(self.device, self.autocast_dtype):
-                losses = token_losses(self.model, batch)
+                losses = self.objective.losses(self.model, batch)
             nats += float(losses.nats.double().sum())
             n_targets += len(batch.labels)
         loss = nats / n_targets
@@ -312,7 +306,13 @@ class _Trainer:
 
     def _announce(self) -> None:
         trainable, job = self.trainable, self.job
-        if job.runtime.attention != "sdpa":
+        if job.runtime.attention != self.objective.attention and job.task == "classification":
+            self.emit(
+                "note",
+                message=f"attention {job.runtime.attention} is asked for; texts are sorted with "
+                "sdpa",
+            )
+        elif job.runtime.attention != "sdpa" and job.task != "classification":
             self.emit(
                 "note",
                 message=f"attention {job.runtime.attention} is asked for; this engine attends "
@@ -370,10 +370,24 @@ def _load(job: TrainJob) -> Checkpoint:
     """Return the model in the precision that its weights are held in during training."""
     # what is trained is held in fp32; a frozen base is held as it computes
     dtype = torch.float32 if job.recipe.method == "full" else DTYPES[job.runtime.precision]
-    return load_checkpoint(job.checkpoint, job.runtime, dtype=dtype)
+    return load_checkpoint(
+        job.checkpoint,
+        job.runtime,
+        dtype=dtype,
+        task=job.task,
+        labels=job.labels,
+        seed=_seed(job.seed),
+    )
 
 
-def _read_plan(job: TrainJob, checkpoint: Checkpoint) -> Plan:
+def _whole_modules(job: TrainJob, checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Return what is trained whole beside an adapter: the classifier, and all without weights."""
+    if job.task != "classification":
+        return ()
+    return tuple(dict.fromkeys((*heads(checkpoint.model), *checkpoint.fresh)))
+
+
+def _read_plan(job: TrainJob, checkpoint: Checkpoint, objective: Objective) -> Plan:
     """Return what will be trained on, encoded; refuses a schedule that the data do not cover."""
     schedule = orjson.loads(Path(job.schedule).read_bytes())
     n_messages: dict[str, int] = schedule["n_messages"]
@@ -381,7 +395,7 @@ def _read_plan(job: TrainJob, checkpoint: Checkpoint) -> Plan:
     wanted = {name for step in steps for name in step}
     template = checkpoint.template
     examples = {
-        dialogue.id: encode_dialogue(template, dialogue, n_messages=n_messages.get(dialogue.id))
+        dialogue.id: objective.encode(template, dialogue, n_messages=n_messages.get(dialogue.id))
         for dialogue in read_dialogues(job.dialogues)
         if dialogue.id in wanted
     }
@@ -389,14 +403,15 @@ def _read_plan(job: TrainJob, checkpoint: Checkpoint) -> Plan:
         raise DataError(f"{job.schedule} names dialogues that {job.dialogues} lacks: {missing[:5]}")
     held_out = [one for one in read_dialogues(job.validation) if one.id in n_messages]
     validation = [
-        encode_dialogue(template, dialogue, n_messages=n_messages.get(dialogue.id))
+        objective.encode(template, dialogue, n_messages=n_messages.get(dialogue.id))
         for dialogue in held_out
     ]
     if not steps or not any(example.n_targets for example in validation):
         raise DataError(
             f"{job.schedule} or {job.validation} is empty: nothing to train or validate"
         )
-    samples = sample_prompts(template, held_out, n_messages, job.recipe.n_samples)
+    n_samples = 0 if job.task == "classification" else job.recipe.n_samples
+    samples = sample_prompts(template, held_out, n_messages, n_samples)
     return Plan(steps, examples, validation, samples)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-_FAMILIES = ("qwen2", "llama", "glm", "gpt_oss")
+_FAMILIES = ("qwen2", "llama", "glm", "gpt_oss", "bert")
 
 
 def warm() -> None:
@@ -13,10 +13,15 @@ def warm() -> None:
 
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
-    for name in ("transformers", "peft", "qingting.models.chat"):
+    for name in ("transformers", "peft", "qingting.models.templates"):
         import_module(name)
     transformers = import_module("transformers")
-    for name in ("AutoModelForCausalLM", "AutoTokenizer", "GenerationConfig"):
+    for name in (
+        "AutoModelForCausalLM",
+        "AutoModelForSequenceClassification",
+        "AutoTokenizer",
+        "GenerationConfig",
+    ):
         getattr(transformers, name)  # resolves the lazy import
     for family in _FAMILIES:
         import_module(f"transformers.models.{family}.modeling_{family}")
