@@ -146,12 +146,18 @@ class Runner:
         for stage in (s for s in ready if not s.exclusive):
             if len(running) >= self._executor.n_slots:
                 return
+            if self._is_under_way(stage, running):
+                continue  # the same work under another name: it will be found when it is done
             running[self._executor.submit(self._work(stage))] = stage
             del waiting[stage.id]
         alone = [stage for stage in ready if stage.exclusive]
         if alone and not running:
             running[self._executor.submit(self._work(alone[0]))] = alone[0]
             del waiting[alone[0].id]
+
+    def _is_under_way(self, stage: Stage, running: Mapping[Future[Artifact], Stage]) -> bool:
+        same_kind = [one for one in running.values() if one.kind == stage.kind]
+        return bool(same_kind) and self._key(stage) in {self._key(one) for one in same_kind}
 
     def _is_ready(self, stage: Stage) -> bool:
         done = self._result

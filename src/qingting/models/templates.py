@@ -148,6 +148,22 @@ class TextTemplate:
             return list(ids)
         return [*ids[: length - len(self.end_ids)], *self.end_ids]
 
+    def tail(self, ids: Sequence[int], *, n_new_tokens: int) -> list[int]:
+        """Return the end of an open text, begun anew, that leaves room for a continuation.
+
+        Raises:
+            ModelError: the continuation alone fills what the model can see.
+        """
+        if self.max_positions is None or len(ids) + n_new_tokens <= self.max_positions:
+            return list(ids)
+        room = self.max_positions - n_new_tokens - len(self.start_ids)
+        if room < 1:
+            raise ModelError(
+                f"{n_new_tokens} new tokens leave no room for a beginning: the model sees "
+                f"{self.max_positions} tokens; ask for fewer."
+            )
+        return [*self.start_ids, *ids[-room:]]
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return a continuation up to the first stop token, without control tokens."""
         kept = list(ids)

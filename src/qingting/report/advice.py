@@ -129,7 +129,10 @@ def _training(findings: Findings) -> Iterable[Advice]:
             steps.add(risen[1])
         if (found := _gap(arm, arm.training)) is not None:
             gaps.append((arm, found))
-    yield from _grouped("advice_still_falling", falling)
+    if falling:
+        names = listing(list(dict.fromkeys(arm.id for arm, _ in falling)))
+        sentence = findings.words("advice_still_falling", arms=names)
+        yield make_advice(sentence, [one for _, one in falling])
     named = ", ".join(str(step) for step in sorted(steps))
     yield from _grouped("advice_rising", rising, steps=named)
     yield from _grouped("advice_gap", gaps)
@@ -345,9 +348,11 @@ def _data(findings: Findings) -> Iterable[Advice]:
     data = findings.outcomes.data
     if data.n_dialogues and data.n_quarantined > LOST_SHARE * data.n_dialogues:
         yield make_advice(
-            text("advice_data_lost", share=percent(data.n_quarantined / data.n_dialogues)),
+            findings.words(
+                "advice_data_lost", share=percent(data.n_quarantined / data.n_dialogues)
+            ),
             [
-                text(
+                findings.words(
                     "find_quarantined",
                     n=count(data.n_quarantined),
                     total=count(data.n_dialogues),
@@ -356,8 +361,8 @@ def _data(findings: Findings) -> Iterable[Advice]:
         )
     if data.n_usable and data.n_cut > LOST_SHARE * data.n_usable:
         yield make_advice(
-            text("advice_cut", share=percent(data.n_cut / data.n_usable)),
-            [text("find_cut", n=count(data.n_cut), total=count(data.n_usable))],
+            findings.words("advice_cut", share=percent(data.n_cut / data.n_usable)),
+            [findings.words("find_cut", n=count(data.n_cut), total=count(data.n_usable))],
         )
 
 

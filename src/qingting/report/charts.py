@@ -131,6 +131,12 @@ def knowledge_figures(findings: Findings) -> tuple[Figure, ...]:
     return tuple(_knowledge(findings, n, measure) for n, measure in enumerate(exact))
 
 
+def accuracy_figures(findings: Findings) -> tuple[Figure, ...]:
+    """Return bars of the accuracy of sorting with its baselines, all languages and each."""
+    found = [m for m in findings.measures_of("labels") if m.canonical == "accuracy"]
+    return tuple(_knowledge(findings, n, measure) for n, measure in enumerate(found))
+
+
 def _knowledge(findings: Findings, n: int, measure: Measure) -> Figure:
     rows = []
     for arm in findings.arms:
@@ -165,7 +171,9 @@ def _knowledge(findings: Findings, n: int, measure: Measure) -> Figure:
     best = findings.best(measure)
     return bars(
         f"knowledge-{n}",
-        text("knowledge_title", metric=measure.title),
+        text("knowledge_title", metric=measure.title)
+        if measure.group == "knowledge"
+        else measure.title,
         text(
             "knowledge_description",
             n=len(rows),
@@ -216,7 +224,7 @@ def _plots(measurements: Measurements) -> tuple[_Plot, ...]:
     speeds = {arm: i.tokens_per_s for arm, i in timed[large].items()}
     memories = {arm: i.peak_memory_bytes / unit for arm, i in timed[large].items()}
     waits = {arm: 1000 * i.time_to_first_token_s for arm, i in timed[small].items()}
-    likelihood: tuple[Group, ...] = ("likelihood", "overlap")
+    likelihood: tuple[Group, ...] = ("likelihood", "overlap", "labels")
     return (
         _Plot("scatter_speed", text("axis_speed", batch=large), speeds, likelihood, is_cost=False),
         _Plot("scatter_training", text("axis_train_time"), times, likelihood),

@@ -136,10 +136,15 @@ def stage_table(measurements: Measurements) -> Table:
 def flow_table(findings: Findings) -> Table:
     """Return the way from what was read to what was used, in dialogues."""
     data = findings.outcomes.data
+    text = findings.words
     numbers: list[tuple[Bilingual, int]] = [
         (text("n_read"), data.n_dialogues),
         (text("n_strictly_valid"), data.n_strictly_valid),
-        (text("n_unlabelled_lines"), data.n_unlabelled_lines),
+        *(
+            [(text("n_unlabelled_lines"), data.n_unlabelled_lines)]
+            if findings.outcomes.task == "dialogue"
+            else []
+        ),
         (text("n_quarantined"), data.n_quarantined),
         (text("n_duplicates_dropped"), data.n_duplicates_dropped),
         (text("n_other_language"), data.n_other_language),
@@ -173,8 +178,8 @@ def defect_table(findings: Findings) -> Table:
         )
         for name, n in found
     )
-    columns = (Column(text("n_affected")), Column(text("share")))
-    return Table(text("defects_caption"), text("defect"), columns, rows)
+    columns = (Column(findings.words("n_affected")), Column(text("share")))
+    return Table(findings.words("defects_caption"), text("defect"), columns, rows)
 
 
 def recipe_table(findings: Findings) -> Table:
@@ -258,7 +263,7 @@ def proof_table(findings: Findings) -> Table:
             )
         )
     columns = tuple(
-        Column(text(f"proof_{n}") if f"proof_{n}" in TEXTS else both(n), both(limits[n]))
+        Column(findings.words(f"proof_{n}") if f"proof_{n}" in TEXTS else both(n), both(limits[n]))
         for n in names
     )
     return Table(text("proofs_caption"), text("arm"), columns, tuple(rows), notes.collected())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Literal, TypeGuard
+from typing import Literal, TypeGuard, get_args
 
 from qingting.report.measures import PRIMARY_OVERLAP, Group, Measure, measure_of
 from qingting.report.results import (
@@ -17,6 +17,7 @@ from qingting.report.results import (
     Ranking,
     Score,
 )
+from qingting.report.texts import Bilingual, text_for
 
 Direction = Literal["higher", "lower", "neutral"]
 MAX_OVERVIEW = 7
@@ -43,6 +44,16 @@ class Findings:
         self._rankings = {
             Measure(ranking.metric, ranking.language): ranking for ranking in outcomes.rankings
         }
+
+    def words(self, key: str, **values: object) -> Bilingual:
+        """Return a text as the experiment's task has it."""
+        return text_for(self.outcomes.task, key, **values)
+
+    def hint(self, measure: Measure) -> Bilingual:
+        """Return in a phrase what a measure measures in this experiment."""
+        if measure.group == "likelihood":
+            return self.words("hint_bits-per-byte")
+        return measure.hint
 
     @property
     def arms(self) -> tuple[ArmResult, ...]:
@@ -149,7 +160,14 @@ class Findings:
     @cached_property
     def main(self) -> tuple[Measure, ...]:
         """Return the measures that the summary speaks of."""
-        return (*self.primary("likelihood"), *self.primary("overlap"), *self.primary("knowledge"))
+        losses = [m for m in self.measures_of("labels") if m.canonical == "log-loss"]
+        return (
+            *self.primary("likelihood"),
+            *self.primary("overlap"),
+            *self.primary("knowledge"),
+            *self.primary("labels"),
+            *losses,
+        )
 
     @cached_property
     def overview(self) -> tuple[Measure, ...]:
@@ -157,7 +175,8 @@ class Findings:
         knowledge = [m for m in self.measures_of("knowledge") if "elastic" not in m.canonical]
         repetition = [m for m in self.measures_of("form") if m.canonical.startswith("repetition")]
         second = [m for m in self.measures_of("overlap") if m.canonical == "rouge-l-f"]
-        wanted = [*self.main, *knowledge, *repetition, *second]
+        labels = self.measures_of("labels")
+        wanted = [*self.main, *knowledge, *repetition, *second, *labels]
         chosen = list(dict.fromkeys(wanted))[:MAX_OVERVIEW]
         return tuple(sorted(chosen, key=lambda m: _place(m)))
 
@@ -186,5 +205,5 @@ def best_of(
 
 
 def _place(measure: Measure) -> tuple[int, tuple[int, str, int]]:
-    groups: tuple[Group, ...] = ("likelihood", "overlap", "detail", "form", "knowledge", "other")
+    groups = get_args(Group)
     return groups.index(measure.group), measure.sort_key

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import io
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,12 +14,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from ruamel.yaml import YAML
 
-from qingting.report import charts, cost_tables, tables
+from qingting.report import charts, cost_tables, labels, tables
 from qingting.report.findings import Findings
 from qingting.report.quantities import count, plain
 from qingting.report.results import Advice, ArmResult, Example, Finding, Question, Results
-from qingting.report.texts import Bilingual, both, text
-from qingting.report.words import summarise
+from qingting.report.texts import Bilingual, both, text, text_for
+from qingting.report.words_labels import summary_of
 
 _FOLDER = Path(__file__).parent
 SECTIONS = (
@@ -36,7 +36,10 @@ SECTIONS = (
     "advice",
     "reproduce",
 )
-"""The sections in their order; each has a text ``section_NAME`` and an anchor of its name."""
+"""The sections in their order for dialogues; each has a text ``section_NAME`` and an anchor of its name."""
+
+_ABSENT = {"classification": ("knowledge", "quality"), "generation": ("knowledge",)}
+"""Sections that a task has no results for."""
 
 _CODE = re.compile(r"`([^`]+)`")
 _STRONG = re.compile(r"\*\*([^*]+)\*\*")
@@ -64,6 +67,14 @@ def render_html(results: Results) -> str:
     return page.replace("@style-digest@", digest, 1)
 
 
+def sections_of(task: str) -> tuple[str, ...]:
+    """Return the sections of a task's report in their order."""
+    kept = [name for name in SECTIONS if name not in _ABSENT.get(task, ())]
+    if task == "classification":
+        kept.insert(kept.index("contrasts"), "labels")
+    return tuple(kept)
+
+
 class ModelAnswers(NamedTuple):
     """The answers of one model's arms to one prompt, base first."""
 
@@ -80,7 +91,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"t": _translated, "show": show, "count": count, "plain": plain}
+    environment.globals |= {"show": show, "count": count, "plain": plain}
     return environment
 
 
@@ -114,8 +125,8 @@ def show(words: Bilingual | Advice | Finding | Question | str) -> Markup:
     ).format(_inline(words.zh), _inline(words.en))
 
 
-def _translated(key: str, **values: object) -> Markup:
-    return show(text(key, **values))
+def _translated(task: str, key: str, **values: object) -> Markup:
+    return show(text_for(task, key, **values))
 
 
 def _inline(words: str) -> Markup:
@@ -130,13 +141,14 @@ def _context(results: Results) -> dict[str, Any]:
     findings = Findings(outcomes)
     languages = outcomes.data.languages
     return {
+        "t": partial(_translated, outcomes.task),
         "results": results,
         "outcomes": outcomes,
         "measurements": measurements,
         "findings": findings,
-        "sections": SECTIONS,
+        "sections": sections_of(outcomes.task),
         "language": "en" if languages.get("en", 0) > languages.get("zh", 0) else "zh",
-        "summary": summarise(results),
+        "summary": summary_of(results),
         "level": tables.level_of(findings),
         "scoreboard": tables.scoreboard(findings),
         "overview": tables.overview_table(findings),
@@ -144,6 +156,12 @@ def _context(results: Results) -> dict[str, Any]:
         "forests": charts.forest_figures(findings),
         "contrast_table": tables.contrast_table(findings),
         "matrices": _matrices(findings),
+        "accuracies": charts.accuracy_figures(findings),
+        "label_table": labels.label_table(findings),
+        "confusions": labels.confusion_figures(findings),
+        "confusion_tables": labels.confusion_tables(findings),
+        "reliabilities": labels.reliability_figures(findings),
+        "calibration_table": labels.calibration_table(findings),
         "knowledge_figures": charts.knowledge_figures(findings),
         "knowledge_table": tables.knowledge_table(findings),
         "quality": _quality(findings),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from qingting.report import cost_tables, tables
+from qingting.report import cost_tables, labels, tables
 from qingting.report.findings import Findings
-from qingting.report.html import seeds_of, specification_yaml
+from qingting.report.html import sections_of, seeds_of, specification_yaml
 from qingting.report.results import Advice, Question, Results
 from qingting.report.tables import Cell, Row, Table
 from qingting.report.texts import Bilingual, text
-from qingting.report.words import summarise
+from qingting.report.words_labels import summary_of
 
 _ACTIVE = re.compile(r"([\\<>|*_\[\]#~&])")
 _KEPT = re.compile(r"`[^`]*`|\*\*[^*]+\*\*")
@@ -20,38 +20,36 @@ def render_markdown(results: Results) -> str:
     """Return the report as Markdown, the plain words first; equal results give equal bytes."""
     outcomes, measurements = results.outcomes, results.measurements
     findings = Findings(outcomes)
-    summary = summarise(results)
+    summary = summary_of(results)
+    sections, say = sections_of(outcomes.task), findings.words
     level = tables.level_of(findings)
     asked = outcomes.question
     if isinstance(asked, Question):
         question = f"{escaped(asked.zh)} · {escaped(asked.en)}"
     else:
-        question = escaped(asked) if asked else _line(text("no_question"))
+        question = escaped(asked) if asked else _line(say("no_question"))
     parts = [
         f"# {question}",
-        f"{_line(text('report'))} · `{outcomes.experiment}` · {measurements.finished}",
+        f"{_line(say('report'))} · `{outcomes.experiment}` · {measurements.finished}",
         _heading("section_answer"),
         f"> {inline(summary.headline.zh)}\n>\n> {inline(summary.headline.en)}",
-        _sentences("answer_best", summary.best),
-        _sentences("answer_tuning", summary.tuning),
-        render_table(tables.scoreboard(findings)),
-        _sentences("answer_inconclusive", summary.open),
-        _sentences("answer_failures", summary.failures),
-        _sentences("answer_limits", summary.limits),
+        _sentences(text("answer_best"), summary.best),
+        _sentences(say("answer_tuning"), summary.tuning),
+        "" if "labels" in sections else render_table(tables.scoreboard(findings)),
+        _sentences(text("answer_inconclusive"), summary.open),
+        _sentences(text("answer_failures"), summary.failures),
+        _sentences(text("answer_limits"), summary.limits),
         _heading("section_overview"),
         _paragraph(text("overview_intro", level=level)),
         render_table(tables.overview_table(findings)),
+        *(_labels(findings) if "labels" in sections else ()),
         _heading("section_contrasts"),
-        _paragraph(text("contrasts_base_intro_table", level=level)),
+        "" if "labels" in sections else _paragraph(text("contrasts_base_intro_table", level=level)),
         render_table(tables.contrast_table(findings)),
-        _paragraph(text("contrasts_tuned_intro")),
+        _paragraph(say("contrasts_tuned_intro")),
         *(render_table(tables.matrix(findings, m)) for m in findings.met("tuned vs tuned")),
-        _heading("section_knowledge"),
-        _paragraph(text("knowledge_intro")),
-        render_table(tables.knowledge_table(findings)),
-        _heading("section_quality"),
-        _paragraph(text("quality_intro")),
-        *_quality(findings),
+        *(_knowledge(findings) if "knowledge" in sections else ()),
+        *(_quality(findings) if "quality" in sections else ()),
         _heading("section_efficiency"),
         _paragraph(text("efficiency_intro")),
         render_table(cost_tables.training_table(findings, measurements)),
@@ -61,7 +59,7 @@ def render_markdown(results: Results) -> str:
         render_table(cost_tables.defect_table(findings)) or _paragraph(text("no_defects")),
         render_table(cost_tables.flow_table(findings)),
         _heading("section_fairness"),
-        _paragraph(text("fairness_intro")),
+        _paragraph(say("fairness_intro")),
         render_table(cost_tables.deviation_table(findings)) or _paragraph(text("no_deviations")),
         render_table(cost_tables.proof_table(findings)) or _paragraph(text("no_proofs")),
         _heading("section_advice"),
@@ -145,15 +143,37 @@ def _paragraph(words: Bilingual) -> str:
     return f"{inline(words.zh)}\n\n{inline(words.en)}"
 
 
-def _sentences(key: str, sentences: tuple[Bilingual, ...]) -> str:
+def _sentences(heading: Bilingual, sentences: tuple[Bilingual, ...]) -> str:
     chinese = "\n".join(f"- {inline(one.zh)}" for one in sentences)
     english = "\n".join(f"- {inline(one.en)}" for one in sentences)
-    return f"### {_line(text(key))}\n\n{chinese}\n\n{english}" if sentences else ""
+    return f"### {_line(heading)}\n\n{chinese}\n\n{english}" if sentences else ""
+
+
+def _labels(findings: Findings) -> list[str]:
+    found = [render_table(table) for table in labels.label_tables(findings)]
+    return [
+        _heading("section_labels"),
+        _paragraph(text("labels_intro")),
+        found[0],
+        _paragraph(text("confusion_intro")),
+        *found[1:],
+    ]
+
+
+def _knowledge(findings: Findings) -> list[str]:
+    return [
+        _heading("section_knowledge"),
+        _paragraph(text("knowledge_intro")),
+        render_table(tables.knowledge_table(findings)),
+    ]
 
 
 def _quality(findings: Findings) -> list[str]:
     measures = findings.measures_of("overlap", "form")
-    parts = []
+    parts = [
+        f"## {_line(findings.words('section_quality'))}",
+        _paragraph(findings.words("quality_intro")),
+    ]
     for language in dict.fromkeys(measure.language for measure in measures):
         mine = [measure for measure in measures if measure.language == language]
         caption = text("quality_caption", language=text(language or "all_languages"))

@@ -9,7 +9,10 @@ from qingting.report.results import Score
 from qingting.report.texts import TEXTS, Bilingual, both, text
 
 Language = Literal["zh", "en"] | None
-Group = Literal["likelihood", "overlap", "detail", "form", "knowledge", "other"]
+Group = Literal["likelihood", "overlap", "detail", "form", "knowledge", "labels", "other"]
+
+_OF_LABELS = ("accuracy", "log-loss", "brier")
+"""How well texts were sorted; other accuracies are of questions."""
 
 _ORDER = (
     "bits-per-byte",
@@ -24,6 +27,7 @@ _ORDER = (
     "distinct-2",
     "repetition-4",
     "length",
+    *_OF_LABELS,
 )
 PRIMARY_OVERLAP = ("chrf", "rouge-l-f", "meteor", "bleu")
 """Which overlap metric speaks for the others where there is room for one: the first present."""
@@ -46,6 +50,8 @@ class Measure(NamedTuple):
         name = self.canonical
         if name == "bits-per-byte":
             return "likelihood"
+        if name in _OF_LABELS:
+            return "labels"
         if name.startswith(("choice", "knowledge")) or "accuracy" in name:
             return "knowledge"
         if name.endswith(("-precision", "-recall")):
@@ -59,7 +65,11 @@ class Measure(NamedTuple):
     @property
     def is_share(self) -> bool:
         """Return whether values are written as percentages."""
-        return self.group == "knowledge" or self.canonical.startswith("repetition")
+        return (
+            self.group == "knowledge"
+            or self.canonical == "accuracy"
+            or self.canonical.startswith("repetition")
+        )
 
     @property
     def name(self) -> Bilingual:
@@ -94,7 +104,8 @@ class Measure(NamedTuple):
             return text("hint_overlap")
         if self.group == "knowledge":
             return text("hint_choice")
-        kind = "bits-per-byte" if self.group == "likelihood" else self.canonical.partition("-")[0]
+        is_whole = self.group in ("likelihood", "labels")
+        kind = self.canonical if is_whole else self.canonical.partition("-")[0]
         return text(f"hint_{kind}") if f"hint_{kind}" in TEXTS else text("hint_none")
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from qingting.report.texts_sentences import SENTENCES
+from qingting.report.texts_tasks import TASK_TEXTS
 
 
 class Bilingual(NamedTuple):
@@ -36,6 +37,16 @@ def text(key: str, **values: object) -> Bilingual:
         zh.format(**{name: pair.zh for name, pair in pairs.items()}).replace("个模型 ", "个模型"),
         en.format(**{name: pair.en for name, pair in pairs.items()}),
     )
+
+
+def text_for(task: str, key: str, **values: object) -> Bilingual:
+    """Return the text of ``key`` as a task has it, or else the common one.
+
+    Raises:
+        KeyError: there is no such text, or a value is wanting.
+    """
+    own = (f"{key}_{task}", f"{key}_texts") if task != "dialogue" else ()
+    return text(next((name for name in own if name in TEXTS), key), **values)
 
 
 def listing(items: list[str] | tuple[str, ...], *, at_most: int = 3) -> Bilingual:
@@ -439,5 +450,11 @@ _METHOD: Mapping[str, tuple[str, str]] = {
     ),
 }
 
-TEXTS: Mapping[str, tuple[str, str]] = {**_PAGE, **_EVIDENCE, **_METHOD, **SENTENCES}
+TEXTS: Mapping[str, tuple[str, str]] = {
+    **_PAGE,
+    **_EVIDENCE,
+    **_METHOD,
+    **SENTENCES,
+    **TASK_TEXTS,
+}
 """Key → (Chinese, English); ``{name}`` stands for a value."""

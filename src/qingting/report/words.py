@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Literal, NamedTuple
 
 from qingting.report.findings import Findings, is_number
@@ -22,7 +23,7 @@ from qingting.report.results import (
     Results,
     Score,
 )
-from qingting.report.texts import Bilingual, both, listing, text
+from qingting.report.texts import Bilingual, both, listing, text, text_for
 
 Verdict = Literal["better", "worse", "inconclusive", "undefined"]
 SMALL_MODEL_PARAMETERS = 100_000_000
@@ -66,7 +67,7 @@ def headline(findings: Findings) -> Bilingual:
     measures = findings.primary("likelihood")
     contrasts = [c for c in _base_contrasts(findings, measures[:1]) if c.verdict != "undefined"]
     if not contrasts:
-        first = text("headline_no_contrast")
+        first = findings.words("headline_no_contrast")
     else:
         verdicts = Counter(one.verdict for one in contrasts)
         n_better = verdicts["better"]
@@ -76,7 +77,7 @@ def headline(findings: Findings) -> Bilingual:
             key = "all_better_failed"
         elif key == "all_better" and n_better == 1:
             key = "one_better"
-        first = text(
+        first = findings.words(
             f"headline_{key}",
             n=len(contrasts),
             better=n_better,
@@ -98,14 +99,16 @@ def _headline_against(findings: Findings, measure: Measure) -> Bilingual:
     if not verdicts["worse"] or verdicts["better"]:
         return both("")
     n_compared = verdicts.total() - verdicts["undefined"]
-    return text("headline_against", metric=measure.title, n=n_compared, worse=verdicts["worse"])
+    return findings.words(
+        "headline_against", metric=measure.title, n=n_compared, worse=verdicts["worse"]
+    )
 
 
 def _headline_best(ranking: Ranking) -> Bilingual:
-    best, others = _first_places(ranking.rows)
+    best, others = first_places(ranking.rows)
     if others:
         return text("headline_tied", arm=best.arm, others=listing(others))
-    if best.rank_high > 1 or not _is_confident(ranking):
+    if best.rank_high > 1 or not is_confident(ranking):
         return Bilingual("", "")
     return text("headline_alone", arm=best.arm)
 
@@ -119,7 +122,7 @@ def best_sentence(findings: Findings, measure: Measure) -> Bilingual:
     score = findings.score(arm, measure)
     value = both(measure.show(mean)) if score is None else value_with_interval(measure, score)
     ranking = findings.ranking(measure)
-    baseline = _baseline_sentence(findings, measure)
+    baseline = baseline_sentence(findings, measure)
     if ranking is None or not ranking.rows:
         lead = None
         sentence = text("best_unranked", metric=measure.title, arm=arm, value=value)
@@ -133,22 +136,22 @@ def best_sentence(findings: Findings, measure: Measure) -> Bilingual:
 
 def _ranked_sentence(measure: Measure, ranking: Ranking, value: Bilingual) -> Bilingual:
     """Return who is first as far as the rank intervals say so."""
-    row, others = _first_places(ranking.rows)
+    row, others = first_places(ranking.rows)
     named = {"metric": measure.title, "arm": row.arm, "value": value}
     if others:
         return text("best_tied", **named, others=listing(others))
-    if row.rank_high > 1 or not _is_confident(ranking):
+    if row.rank_high > 1 or not is_confident(ranking):
         return text("best_rank_open", **named, low=row.rank_low, high=row.rank_high)
     return text("best_alone", **named)
 
 
-def _first_places(rows: tuple[RankedArm, ...]) -> tuple[RankedArm, list[str]]:
+def first_places(rows: tuple[RankedArm, ...]) -> tuple[RankedArm, list[str]]:
     """Return the row ranked best and the other arms whose rank interval reaches first place."""
     best = min(rows, key=lambda row: row.rank)
     return best, [row.arm for row in rows if row.rank_low == 1 and row.arm != best.arm]
 
 
-def _is_confident(ranking: Ranking) -> bool:
+def is_confident(ranking: Ranking) -> bool:
     """Return whether rank intervals hold the true ranks; resampled ranks only show their wobble."""
     return "simultaneous" in ranking.method
 
@@ -173,7 +176,8 @@ def _lead_sentence(
     return None
 
 
-def _baseline_sentence(findings: Findings, measure: Measure) -> Bilingual | None:
+def baseline_sentence(findings: Findings, measure: Measure) -> Bilingual | None:
+    """Return how many arms lie above what knowing nothing earns, or None without baselines."""
     baselines = findings.baselines(measure)
     scores = [findings.score(arm.id, measure) for arm in findings.arms]
     intervals = [s.interval for s in scores if s and isinstance(s.interval, Interval)]
@@ -182,7 +186,7 @@ def _baseline_sentence(findings: Findings, measure: Measure) -> Bilingual | None
     highest = baselines[-1].value
     n_above = sum(interval.low > highest for interval in intervals)
     key = "best_above_baseline" if n_above else "best_none_above_baseline"
-    return text(key, n=len(intervals), above=n_above, baseline=measure.show(highest))
+    return findings.words(key, n=len(intervals), above=n_above, baseline=measure.show(highest))
 
 
 def tuning_sentences(findings: Findings) -> tuple[Bilingual, ...]:
@@ -319,14 +323,15 @@ def limit_sentences(results: Results) -> tuple[Bilingual, ...]:
     small = bool(sizes) and max(sizes) < SMALL_MODEL_PARAMETERS
     seeds = {arm.seed for arm in outcomes.arms if arm.seed is not None}
     shipped = SHIPPED_PACK in outcomes.data.sources
+    say = partial(text_for, outcomes.task)
     return (
-        text("limit_synthetic" if shipped else "limit_same_source"),
-        *((text("limit_small", largest=parameters(max(sizes))),) if small else ()),
-        text("limit_no_humans"),
-        text("limit_overlap"),
-        text("limit_clinical"),
-        text("limit_safety"),
-        text("limit_seed") if len(seeds) < 2 else text("limit_seeds", n=len(seeds)),
+        say("limit_synthetic" if shipped else "limit_same_source"),
+        *((say("limit_small", largest=parameters(max(sizes))),) if small else ()),
+        say("limit_no_humans"),
+        say("limit_overlap"),
+        say("limit_clinical"),
+        say("limit_safety"),
+        say("limit_seed") if len(seeds) < 2 else say("limit_seeds", n=len(seeds)),
     )
 
 

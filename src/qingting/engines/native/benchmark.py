@@ -37,7 +37,8 @@ def benchmark(job: BenchmarkJob, emit: Emit) -> dict[str, Any]:
             job.checkpoint, job.runtime, dtype=DTYPES[job.runtime.precision], task=job.task
         )
         checkpoint.model.config._attn_implementation = VARLEN
-        prompts = [prompt.input_ids for prompt in read_prompts(checkpoint.template, job.prompts)]
+        read = read_prompts(checkpoint.template, job.prompts, n_new_tokens=job.n_new_tokens)
+        prompts = [prompt.input_ids for prompt in read]
         records = []
         for done, batch_size in enumerate(sorted(job.batch_sizes), start=1):
             batch = list(islice(cycle(prompts), batch_size))

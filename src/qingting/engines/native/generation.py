@@ -17,7 +17,7 @@ from qingting.engines.native.decoding import Sampling, decode
 from qingting.engines.native.loading import DTYPES, Checkpoint, load_checkpoint, memory_errors
 from qingting.engines.native.resources import peak_memory_bytes
 from qingting.engines.protocol import Emit, GenerateJob
-from qingting.models.templates import Template
+from qingting.models.templates import Template, TextTemplate
 from qingting.store.atomic import write_bytes
 
 
@@ -36,7 +36,7 @@ def generate(job: GenerateJob, emit: Emit) -> dict[str, Any]:
             job.checkpoint, job.runtime, dtype=DTYPES[job.runtime.precision], task=job.task
         )
         checkpoint.model.config._attn_implementation = VARLEN
-        prompts = read_prompts(checkpoint.template, job.prompts)
+        prompts = read_prompts(checkpoint.template, job.prompts, n_new_tokens=job.max_new_tokens)
         batches = form_batches(prompts, job.batch_size)
         finished = Path(job.state) / "batches"
         finished.mkdir(parents=True, exist_ok=True)
@@ -70,8 +70,10 @@ def generate(job: GenerateJob, emit: Emit) -> dict[str, Any]:
     }
 
 
-def read_prompts(template: Template, path: Path | str) -> list[Prompt]:
+def read_prompts(template: Template, path: Path | str, *, n_new_tokens: int) -> list[Prompt]:
     """Return the prompts of a JSON Lines file of ``{"id", "messages"}``, ready to be answered.
+
+    Of a text too long for the model to add ``n_new_tokens``, the end is kept.
 
     Raises:
         DataError: The file holds no prompt.
@@ -81,6 +83,8 @@ def read_prompts(template: Template, path: Path | str) -> list[Prompt]:
         record = orjson.loads(line)
         messages = [Message(m["role"], m["content"]) for m in record["messages"]]
         ids = template.encode(messages, add_generation_prompt=True).input_ids
+        if isinstance(template, TextTemplate):
+            ids = template.tail(ids, n_new_tokens=n_new_tokens)
         prompts.append(Prompt(index, record["id"], tuple(ids)))
     if not prompts:
         raise DataError(f"{path} holds no prompt to answer")

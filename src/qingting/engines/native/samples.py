@@ -8,7 +8,7 @@ from typing import NamedTuple
 from qingting.core.dialogue import Dialogue
 from qingting.engines.native.decoding import Sampling, decode
 from qingting.engines.native.loading import Checkpoint
-from qingting.models.templates import Template
+from qingting.models.templates import Template, TextTemplate
 
 MAX_NEW_TOKENS = 64
 """Enough to see whether the answers make sense, little enough not to slow training down."""
@@ -36,7 +36,10 @@ def sample_prompts(
         turns = [i for i, message in enumerate(messages) if message.role == "assistant" and i]
         if turns:
             chat = template.encode(messages[: turns[-1]], add_generation_prompt=True)
-            prompts.append(SamplePrompt(dialogue.id, tuple(chat.input_ids)))
+            ids = chat.input_ids
+            if isinstance(template, TextTemplate):
+                ids = template.tail(ids, n_new_tokens=MAX_NEW_TOKENS)
+            prompts.append(SamplePrompt(dialogue.id, tuple(ids)))
     return prompts
 
 
