@@ -331,19 +331,22 @@ def _moments(
     residual = 4 if is_full else c
     table = s.vocab_size * h
     saved = n * saved_per_token(s, setup)
-    transient = n * transient_per_token(s, setup)
+    transient = _transient(s, setup, c)
+    attended: float = 0.0  # attention that is written out may take more than the rest of the block
     if s.has_written_out_attention:
-        transient += _written_out_transient(s, setup)
+        attended = _score_transient(s, setup, c) - n * _mlp_saved_per_token(s, setup, c)
     # weights cast under autocast live as long as a backward pass may need them
-    casts = 2 * (counts.linear + counts.experts) if is_mixed else 0
+    casts = 2 * counts.linear if is_mixed else 0
     block_casts = casts // s.n_layers
-    weight_gradient = h * f * (6 if is_mixed else 4) if is_full else 0
     if setup.method == "qlora":
-        transient += h * f * c
+        transient += h * f * c  # one layer's weights, dequantised
+    transient = max(transient, attended)
     pool = 0
     if setup.logits == "chunked" and not is_full and setup.lora_dropout:
         widest = max(h, s.query_size, 0 if s.n_experts else f)
         pool = (n * widest + _POOL_SPREAD) * c
+        if not setup.gradient_checkpointing and widest > h:  # the first layer keeps a smaller one
+            pool += (n * max(h, s.query_size) + _POOL_SPREAD) * c
     if setup.gradient_checkpointing:
         kept, block = s.n_layers * h * residual * n, saved + transient + block_casts
         kept_casts = 0
@@ -351,11 +354,11 @@ def _moments(
         kept, block = s.n_layers * saved, transient
         kept_casts = casts
     final_norm = n * h * (4 + (4 + 4 + residual if is_full else c))
-    in_block = kept + block + pool + weight_gradient + kept_casts
+    in_block = kept + block + pool + kept_casts
     if setup.logits == "chunked":
         n_scored = max(1.0, round(n - setup.micro_batch) * setup.target_share)
         chunk = min(_CHUNK_ELEMENTS, n_scored * s.vocab_size)
-        scores = chunk * (4 + c if c == 2 else 8)
+        scores = chunk * (12 if c == 2 else 8)  # the next chunk begins while the last is held
         head = table * (4 + (2 * c if is_mixed else 4)) if is_full else 0
         states = 2 * n_scored * h * residual
         forward = kept + final_norm + states + casts + pool + head
@@ -363,7 +366,7 @@ def _moments(
         return [
             ("loss, forward", forward, scores),
             ("loss, backward", norm_backward + (table * 8 if is_full else 0), 0),
-            ("block, backward", in_block + (0 if not is_full else 0), 0),
+            ("block, backward", in_block, 0),
         ]
     wide = 4 * n * s.vocab_size
     head_cast = table * c if is_mixed else 0
@@ -377,59 +380,70 @@ def _moments(
 def saved_per_token(s: ModelShape, setup: TrainingSetup) -> float:
     """Return the bytes that one block keeps for its backward pass, for each token."""
     c = 4 if setup.precision == "fp32" else 2
-    h, q, kv, f = s.hidden_size, s.query_size, s.kv_size, s.ffn_size
-    drops = setup.lora_dropout > 0 and setup.method != "full"
-    n_wide = 1 if s.has_fused_gate or s.n_experts else 2  # linear layers that read the MLP's input
-    attention = c * (2 * q + 2 * kv) + 4 * s.n_heads
+    h, q, kv = s.hidden_size, s.query_size, s.kv_size
+    drops = setup.lora_dropout > 0
+    is_full, is_plain = setup.method == "full", setup.logits == "full"
+    # linear layers with an adapter that read the input of the MLP
+    n_wide = 0 if s.n_experts else 1 if s.has_fused_gate else 2
+    attention: float = c * (2 * q + 2 * kv) + 4 * s.n_heads
     if s.has_qk_norm:
-        attention += 4 * (q + kv) * (2 if setup.method == "full" else 1)
-    mlp = 0.0 if s.n_experts else c * 3 * f
-    if setup.method == "full":
+        attention += 4 * (q + kv) * (2 if is_full else 1)
+    if s.has_written_out_attention:  # keys and values are repeated, probabilities kept
+        scores = s.n_heads * setup.length * (c if is_plain else 4 + c)
+        attention = 3 * c * q + scores
+    elif c == 4 and s.n_heads != s.n_kv_heads:  # no fused kernel shares keys in fp32
+        attention = c * (3 * q + kv) + 4 * s.n_heads * setup.length
+    norms = (16 * h if is_full else 8 * h) + 8
+    if not is_full:  # results of rank r
+        n_adapted = 4 if s.n_experts else 5 + n_wide
+        norms += n_adapted * setup.lora_rank * (4 if is_plain else c)
+    if is_full:
         inputs = c * ((3 + n_wide) * h if c == 2 else 2 * h) + c * q
-        total = 16 * h + inputs + attention + mlp + (0 if s.n_experts else c * f)
-    elif setup.logits == "chunked":
-        inputs = c * ((3 + n_wide if drops else 2) * h + q)
-        total = 8 * h + inputs + attention + mlp + (0 if s.n_experts else c * f)
+    elif is_plain:  # fp32 copies, and a mask of one byte an element where there is dropout
+        inputs = (5 if drops else 4) * ((3 + n_wide) * h + q)
     else:
-        if s.n_experts:
-            wide, n_wide = 3 * h + q, 0
-        else:
-            wide = (3 + n_wide) * h + q + f
-        total = 8 * h + (5 if drops else 4) * wide + attention + mlp
-    if s.has_written_out_attention:
-        total += s.n_heads * setup.length * (4 + c) + c * 2 * (q - kv) - c * q - 4 * s.n_heads
-    if s.n_experts:
-        total += s.n_active_experts * _expert_saved(s, c)
-    return total
+        inputs = c * ((3 + n_wide if drops else 2) * h + q)
+    return norms + inputs + attention + _mlp_saved_per_token(s, setup, c)
 
 
-def transient_per_token(s: ModelShape, setup: TrainingSetup) -> float:
-    """Return the bytes that the backward pass of a block adds to those saved, for each token."""
-    c = 4 if setup.precision == "fp32" else 2
-    h, f = s.hidden_size, s.ffn_size
+def _mlp_saved_per_token(s: ModelShape, setup: TrainingSetup, c: int) -> float:
+    """Return what lies between the linear layers of an MLP, or inside its experts."""
     if s.n_experts:
-        return c * h + s.n_active_experts * _expert_transient(s, c)
+        # gate and up, both clamped, sigmoid, their product, and each expert's answer
+        c = 4 if setup.method == "full" else c
+        return s.n_active_experts * c * (6 * s.ffn_size + s.hidden_size)
+    # gate, up, the activation, and the product as the down projection keeps it
+    product = c
+    if setup.method != "full" and setup.logits == "full":
+        product = 5 if setup.lora_dropout > 0 else 4
+    return (3 * c + product) * s.ffn_size
+
+
+def _transient(s: ModelShape, setup: TrainingSetup, c: int) -> float:
+    """Return the bytes that computing a block's gradient adds to what the block keeps."""
+    n, h, f = setup.n_tokens, s.hidden_size, s.ffn_size
+    if s.n_experts:
+        c = 4 if setup.method == "full" else c
+        weight = s.n_experts * 2 * h * f * 4 if setup.method == "full" else 0
+        return n * c * (h + s.n_active_experts * (4 * f + h)) + weight
     if setup.method == "full":
-        return 2 * c * f + 4 * h
+        # the gradients of gate and up; or of the product and of a weight matrix, cast to fp32
+        casts = 6 if c == 2 else 4
+        return 4 * h * n + max(2 * c * f * n, c * f * n + c * h * f, casts * h * f)
     if setup.logits == "chunked":
-        return 2 * c * f + c * h
-    return (8 + c) * f + c * h
+        return n * (2 * c * f + c * h)
+    # peft's fp32 copy of the product, and its three fp32 results; or two gradients of the copy
+    copies = (4 + c) * f if setup.lora_dropout > 0 else c * f
+    return n * (max(copies + 12 * h, 4 * f) + c * h)
 
 
-def _expert_saved(s: ModelShape, c: int) -> float:
-    return c * (6 * s.ffn_size + s.hidden_size)
-
-
-def _expert_transient(s: ModelShape, c: int) -> float:
-    return c * (4 * s.ffn_size + s.hidden_size)
-
-
-def _written_out_transient(s: ModelShape, setup: TrainingSetup) -> float:
-    """Return bytes that the scores of one dialogue take while their gradient is computed."""
+def _score_transient(s: ModelShape, setup: TrainingSetup, c: int) -> float:
+    """Return the bytes of scores that a softmax takes beside the probabilities that are kept."""
     n_scores = s.n_heads * setup.length**2
     if setup.logits == "full":
-        n_scores *= setup.micro_batch
-    return 8 * n_scores
+        return 2 * c * n_scores * setup.micro_batch
+    masks = 2 * 4 * setup.length**2
+    return (12 - 4 - c) * n_scores + masks
 
 
 def estimate_inference(
@@ -456,7 +470,7 @@ def estimate_inference(
     counts = count_parameters(s)
     n = min(context_length * concurrency, 8192) if prefill_tokens is None else prefill_tokens
     small = counts.linear + counts.experts
-    weights = 2 * (counts.total - small) + weight_bytes * small
+    weights: float = 2 * (counts.total - small) + weight_bytes * small
     cache = 2 * s.n_layers * s.kv_size * cache_bytes * context_length * concurrency
     width = 2 * s.ffn_size * max(1, s.n_active_experts) + 2 * s.hidden_size
     activations = n * 2 * (width + s.query_size + 2 * s.kv_size)
