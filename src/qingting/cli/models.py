@@ -9,6 +9,7 @@ import typer
 
 from qingting.cli.byte_progress import byte_progress
 from qingting.cli.models_fetch import fetch
+from qingting.cli.models_plan import plan
 
 app = typer.Typer(
     help="List the models that ship and bring older checkpoints to native architectures.",
@@ -24,6 +25,7 @@ def _models() -> None:
 
 
 app.command("fetch")(fetch)
+app.command("plan")(plan)
 
 
 @app.command("list")

@@ -23,6 +23,9 @@ TrainingPrecision = Literal["fp32", "bf16", "fp16"]
 BYTES_NF4 = 0.5 + 0.127 / 8
 """Bytes of a weight in NF4 with double quantisation: 4 + 0.127 bits (Dettmers et al. 2023, §3)."""
 
+PLANNED_KINDS = frozenset({"llama", "qwen2", "qwen3", "glm", "gpt_oss"})
+"""Architectures (``model_type``) whose closed form is held to the trace."""
+
 CUDA_CONTEXT_GIB = 0.6
 """CUDA context, cuBLAS workspaces and kernels: outside the allocator; 0.4 to 0.8 in practice."""
 
@@ -341,14 +344,17 @@ def _moments(
     if setup.method == "qlora":
         transient += h * f * c  # one layer's weights, dequantised
     transient = max(transient, attended)
-    pool = 0
+    pool: float = 0
     if setup.logits == "chunked" and not is_full and setup.lora_dropout:
         widest = max(h, s.query_size, 0 if s.n_experts else f)
         pool = (n * widest + _POOL_SPREAD) * c
         if not setup.gradient_checkpointing and widest > h:  # the first layer keeps a smaller one
             pool += (n * max(h, s.query_size) + _POOL_SPREAD) * c
+    if s.has_written_out_attention and setup.logits == "chunked":
+        pool += 2 * 4 * setup.length**2  # the masks of full and of sliding attention
     if setup.gradient_checkpointing:
-        kept, block = s.n_layers * h * residual * n, saved + transient + block_casts
+        kept: float = s.n_layers * h * residual * n
+        block = saved + transient + block_casts
         kept_casts = 0
     else:
         kept, block = s.n_layers * saved, transient
@@ -442,8 +448,7 @@ def _score_transient(s: ModelShape, setup: TrainingSetup, c: int) -> float:
     n_scores = s.n_heads * setup.length**2
     if setup.logits == "full":
         return 2 * c * n_scores * setup.micro_batch
-    masks = 2 * 4 * setup.length**2
-    return (12 - 4 - c) * n_scores + masks
+    return (8 - c) * n_scores
 
 
 def estimate_inference(

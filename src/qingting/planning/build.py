@@ -16,8 +16,7 @@ from qingting.models.resolve import ResolvedModel, read_config, resolve, shipped
 from qingting.models.shipped import stated_licence
 from qingting.planning.arms import Arm, arms_of, deviations, unfair_deviations
 from qingting.planning.runtime import (
-    resolve_gradient_checkpointing,
-    resolve_micro_batch,
+    resolve_memory,
     resolve_runtime,
     runtime_obstacles,
 )
@@ -296,11 +295,15 @@ class Builder:
     def _training_config(self, arm: Arm, runtime: Runtime) -> dict[str, Any]:
         recipe = arm.recipe.model_dump(mode="json", exclude={"seeds"})
         recipe["seeds"] = [arm.seed]
+        model = self.models[arm.model.label]
+        is_there = model.folder is not None and model.obstacle is None
+        config = read_config(model.require()) if is_there else None
+        memory = resolve_memory(arm.recipe, runtime, config=config)
         return {
             "recipe": recipe,
             "seed": arm.seed,
-            "micro_batch": resolve_micro_batch(arm.recipe, runtime),
-            "gradient_checkpointing": resolve_gradient_checkpointing(arm.recipe, runtime),
+            "micro_batch": memory.micro_batch,
+            "gradient_checkpointing": memory.gradient_checkpointing,
             "frozen_modules": [],
         }
 

@@ -18,17 +18,17 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.initialization import no_init_weights
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.models.gpt_oss.modeling_gpt_oss import eager_attention_forward
 from transformers.modeling_outputs import CausalLMOutputWithPast
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.models.gpt_oss.modeling_gpt_oss import eager_attention_forward
 
 from qingting.core.errors import ModelError
 from qingting.engines.native.adapters import Trainable, prepare_trainable
@@ -181,12 +181,12 @@ def _gpu_kernels() -> Iterator[None]:
 
     A mode of torch's would do, were modes in force where checkpointing computes a block again.
     """
-    attention, dropout = F.scaled_dot_product_attention, F.dropout
-    F.scaled_dot_product_attention, F.dropout = _attend, _drop  # type: ignore[assignment]
+    attention, dropout = functional.scaled_dot_product_attention, functional.dropout
+    functional.scaled_dot_product_attention, functional.dropout = _attend, _drop  # type: ignore[assignment]
     try:
         yield
     finally:
-        F.scaled_dot_product_attention, F.dropout = attention, dropout
+        functional.scaled_dot_product_attention, functional.dropout = attention, dropout
 
 
 def _drop(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -224,7 +224,7 @@ def _attend(
         return result
     size = query.shape[-1]
     if size % 8:
-        query, key, value = (F.pad(x, (0, 8 - size % 8)) for x in (query, key, value))
+        query, key, value = (functional.pad(x, (0, 8 - size % 8)) for x in (query, key, value))
     output: Tensor = torch.ops.aten._scaled_dot_product_flash_attention(
         query, key, value, dropout_p, is_causal, False, scale=scale or size**-0.5
     )[0]
@@ -373,10 +373,10 @@ def _build(config: Mapping[str, Any], setup: TrainingSetup) -> PreTrainedModel:
         raise ModelError(f"transformers knows no architecture {kind!r}: {error}") from error
     dtype = torch.float32 if setup.method == "full" else DTYPES[setup.precision]
     with no_init_weights():
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
             known, dtype=dtype, attn_implementation="eager"
         )
-    model.tie_weights()  # type: ignore[no-untyped-call]
+    model.tie_weights()
     return model
 
 
