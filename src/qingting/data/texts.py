@@ -20,7 +20,9 @@ LANGUAGE_COLUMNS = ("language", "lang", "语言")
 
 _TABLES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 _PLAIN = (".txt", ".md")
-_SENTENCE_END = re.compile(r"(?<=[。！？!?；;\n])(?=[^。！？!?；;\n”’」』）)])|(?<=[.])(?=\s)")
+_SENTENCE_END = re.compile(
+    r"(?<=[。！？!?；;\n])(?![。！？!?；;\n”’」』）)\"])|(?<=[。！？!?][”’」』）)])|(?<=[.])(?=\s)"
+)
 _PARAGRAPHS = re.compile(r"\n[ \t\r]*(?:\n[ \t\r]*)+")
 _CJK = re.compile(r"[\u3400-\u9fff]")
 

@@ -27,7 +27,7 @@ def confusion_matrix(
     n = len(labels)
     longest = min(max(text_width(label, 11) for label in labels), 120.0)
     left, top = longest + 30, 40.0
-    size = min(64.0, (PANEL_WIDTH - left - 8) / n)
+    size = min(88.0, (PANEL_WIDTH - left - 8) / n)
     canvas = Canvas(PANEL_WIDTH, top + size * n + 12)
     canvas.text(
         (left + size * n / 2, 13), text("confusion_predicted"), "end-label", anchor="middle"

@@ -13,7 +13,7 @@ from qingting.report.label_figures import (
     reliability_diagram,
 )
 from qingting.report.quantities import count, decimal, percent
-from qingting.report.results import ArmResult, Classification, MissingValue, Share
+from qingting.report.results import ArmResult, Classification, MissingValue, Number, Share
 from qingting.report.tables import Cell, Column, Notes, Row, Table, arm_row, plain_cell
 from qingting.report.texts import Bilingual, both, text
 
@@ -32,11 +32,12 @@ def label_table(findings: Findings) -> Table:
     for arm, found in arms:
         by_label = {one.label: one for one in found.classes}
         cells = [_share_cell(found.macro_f1, notes)]
+        cells += [_number_cell(value, notes) for value in (found.mcc, found.auroc)]
         for label in labels:
             one = by_label[label]
             cells += [_share_cell(share, notes) for share in (one.recall, one.precision, one.f1)]
         rows.append(arm_row(arm, cells))
-    columns = [Column(text("macro_f1"), text("higher_better"))]
+    columns = [Column(text(name), text("higher_better")) for name in ("macro_f1", "mcc", "auroc")]
     for label in labels:
         n_true = next((c.n_true for _, f in arms for c in f.classes if c.label == label), 0)
         hint = text("n_texts", n=count(n_true))
@@ -141,6 +142,12 @@ def _share_cell(share: Share | MissingValue, notes: Notes) -> Cell:
         return notes.missing(share.missing)
     low, high = percent(share.interval.low), percent(share.interval.high)
     return Cell(both(percent(share.value)), (both(f"[{low}, {high}]"),))
+
+
+def _number_cell(value: Number, notes: Notes) -> Cell:
+    if isinstance(value, MissingValue):
+        return notes.missing(value.missing)
+    return plain_cell(decimal(value))
 
 
 def _of(name: Bilingual, label: str) -> Bilingual:

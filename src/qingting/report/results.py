@@ -119,6 +119,7 @@ class ClassScore(Frozen):
     precision: Share | MissingValue
     recall: Share | MissingValue
     f1: Share | MissingValue
+    auroc: Number = Field(description="This label against all others, by its probability.")
 
 
 class ReliabilityBin(Frozen):
@@ -139,7 +140,11 @@ class Classification(Frozen):
         description="Row: the label; column: what it was sorted as; both in the order of labels."
     )
     classes: tuple[ClassScore, ...]
-    macro_f1: Share = Field(description="The mean of the classes' F1.")
+    macro_f1: Share | MissingValue = Field(description="The mean of the classes' F1.")
+    weighted_f1: Number = Field(description="The classes' F1, weighted by how many texts have it.")
+    mcc: Number = Field(description="Matthews' correlation, -1 to 1.")
+    auroc: Number = Field(description="The mean over labels of one label against all others.")
+    signature: str
     mean_confidence: float = Field(description="Mean probability of the chosen label.")
     ece: float = Field(description="Expected calibration error, 0 to 1.")
     reliability: tuple[ReliabilityBin, ...]

@@ -214,6 +214,8 @@ _CLASSIFICATION: Mapping[str, tuple[str, str]] = {
     "precision": ("精确率", "Precision"),
     "recall": ("召回率", "Recall"),
     "f1": ("F1", "F1"),
+    "mcc": ("马修斯相关", "Matthews’ correlation"),
+    "auroc": ("ROC 曲线下面积", "Area under ROC"),
     "macro_f1": ("宏平均 F1", "Macro F1"),
     "n_texts": ("{n} 条", "{n} texts"),
     "confusion_intro": (

@@ -14,6 +14,7 @@ from qingting.core.missing import Missing, is_missing_record
 from qingting.stages.base import Context, Summary, read_json, write_json
 from qingting.stats.contrasts import ArmScores, Contrast, contrast_arms
 from qingting.stats.estimates import Estimate, mean_estimate
+from qingting.stats.proportions import proportion_estimate
 from qingting.stats.ranking import rank_arms
 
 _Scores = dict[str, dict[str, Any]]  # metric key → its record, of one arm
@@ -80,6 +81,13 @@ def _estimate(
 ) -> dict[str, Any]:
     scores = _arm_scores(record).scores_items
     clusters = record["clusters"]
+    if record["metric"] == "accuracy":  # a proportion of independent texts, proper at 0 and 1 too
+        return proportion_estimate(
+            sum(value == 1.0 for value in scores.values()),
+            len(scores),
+            confidence_level=config["confidence_level"],
+            signature=record["signature"],
+        ).to_record()
     try:
         estimate: Estimate = mean_estimate(
             list(scores.values()),

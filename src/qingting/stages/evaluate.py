@@ -23,6 +23,7 @@ from qingting.metrics.choice import (
     elastic_credit,
 )
 from qingting.metrics.choice_parser import parse_choice
+from qingting.metrics.classification import classification_report
 from qingting.metrics.efficiency import bits_per_byte, bits_per_byte_signature
 from qingting.metrics.text import score_texts
 from qingting.stages.base import Context, Summary, read_jsonl, write_json, write_jsonl
@@ -63,19 +64,20 @@ def _record(
     language: str | None = None,
     clusters: Mapping[str, str] | None = None,
 ) -> _Record:
-    def plain(value: float | Missing) -> Any:
-        return value.to_record() if isinstance(value, Missing) else value
-
     return {
         "metric": metric,
         "language": language,
         "direction": direction,
         "signature": signature,
-        "corpus": plain(corpus),
+        "corpus": _plain(corpus),
         "corpus_signature": corpus_signature,
-        "items": {item: plain(value) for item, value in items.items()},
+        "items": {item: _plain(value) for item, value in items.items()},
         "clusters": dict(clusters or {}),
     }
+
+
+def _plain(value: float | Missing) -> Any:
+    return value.to_record() if isinstance(value, Missing) else value
 
 
 # -- likelihood of the reference answers ------------------------------------------------------------
@@ -293,59 +295,68 @@ def _label_scores(context: Context) -> tuple[dict[str, _Record], dict[str, Any]]
                 corpus_signature=str(signature.at("corpus")),
                 language=language,
             )
-    return scores, _label_details(true, predicted, shares, classes=classes, config=context.config)
+    return scores, _label_details(texts, shares, classes=classes, config=context.config)
 
 
 def _label_details(
-    true: IntArray,
-    predicted: IntArray,
+    texts: Sequence[Mapping[str, Any]],
     shares: FloatArray,
     *,
     classes: Sequence[str],
     config: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the confusion matrix, each class's figures with intervals, and calibration."""
-    n = len(classes)
-    confusion = np.bincount(true * n + predicted, minlength=n * n).reshape(n, n)
+    predicted = shares.argmax(axis=1)
+    report = classification_report(
+        [text["kind"] for text in texts],
+        [classes[number] for number in predicted],
+        classes=classes,
+        scores_items_classes=shares,
+    )
     level = config["confidence_level"]
-    draws = _f1_draws(confusion, config)
-    f1 = _f1_of(confusion[None])[0]
-    rows = []
-    for number, label in enumerate(classes):
-        n_right = int(confusion[number, number])
-        n_true, n_predicted = int(confusion[number].sum()), int(confusion[:, number].sum())
-        rows.append(
-            {
-                "label": label,
-                "n_true": n_true,
-                "n_predicted": n_predicted,
-                "precision": _share(n_right, n_predicted, level, "never predicted"),
-                "recall": _share(n_right, n_true, level, "no text has this label"),
-                "f1": _drawn(f1[number], draws[:, number], level),
-            }
-        )
+    draws = _f1_draws(report.confusion_true_predicted, config)
     confidence = shares.max(axis=1)
+    is_right = np.array(
+        [text["kind"] == classes[number] for text, number in zip(texts, predicted, strict=True)]
+    )
     return {
         "labels": list(classes),
-        "confusion": confusion.tolist(),
-        "classes": rows,
-        "macro_f1": _drawn(float(f1.mean()), draws.mean(axis=1), level),
+        "confusion": report.confusion_true_predicted.tolist(),
+        "classes": [
+            {
+                "label": one.label,
+                "n_true": one.n_true,
+                "n_predicted": one.n_predicted,
+                "precision": _share(one.precision, one.n_right, one.n_predicted, level),
+                "recall": _share(one.recall, one.n_right, one.n_true, level),
+                "f1": _drawn(one.f1, draws[:, number], level),
+                "auroc": _plain(one.auroc),
+            }
+            for number, one in enumerate(report.by_class)
+        ],
+        "macro_f1": _drawn(report.macro.f1, draws.mean(axis=1), level),
+        "weighted_f1": _plain(report.weighted.f1),
+        "mcc": _plain(report.mcc),
+        "auroc": _plain(report.auroc_macro),
+        "signature": str(report.signature),
         "mean_confidence": float(confidence.mean()),
-        "ece": expected_calibration_error(confidence, predicted == true, n_bins=config["n_bins"]),
-        "reliability": _reliability(confidence, predicted == true, n_bins=config["n_bins"]),
+        "ece": expected_calibration_error(confidence, is_right, n_bins=config["n_bins"]),
+        "reliability": _reliability(confidence, is_right, n_bins=config["n_bins"]),
     }
 
 
-def _share(n: int, total: int, level: float, why_none: str) -> Any:
-    if not total:
-        return Missing(why_none).to_record()
+def _share(value: float | Missing, n: int, total: int, level: float) -> Any:
+    if isinstance(value, Missing):
+        return value.to_record()
     low, high = wilson_interval(n, total, confidence_level=level)
-    return _with_interval(n / total, low, high, level, "Wilson")
+    return _with_interval(value, low, high, level, "Wilson")
 
 
-def _drawn(value: float, draws: FloatArray, level: float) -> dict[str, Any]:
+def _drawn(value: float | Missing, draws: FloatArray, level: float) -> Any:
+    if isinstance(value, Missing):
+        return value.to_record()
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return _with_interval(float(value), float(low), float(high), level, "bootstrap percentile")
+    return _with_interval(value, float(low), float(high), level, "bootstrap percentile")
 
 
 def _with_interval(

@@ -45,19 +45,11 @@ def run(context: Context) -> Summary:
     record = sources.get("pretraining")
     seen = _seen(chosen, PretrainingRecord.load(record)) if record is not None else frozenset()
     groups = group_near_duplicates([text_of(text) for text in chosen])
-    divided = split(
-        chosen,
-        validation=config["validation"],
-        test=config["test"],
-        seed=config["seed"],
-        groups=groups,
-        may_be_held_out=lambda text: text.id not in seen,
-    )
-    sides = {"train": divided.training, "validation": divided.validation, "test": divided.test}
+    sides = _divided(chosen, groups, seen, config)
     _require_labels(sides, labels)
     for side, members in sides.items():
         write_jsonl(context.output / f"{side}.jsonl", [text.to_record() for text in members])
-    probes = islice(divided.validation, _N_PROBES[config["task"]])
+    probes = islice(sides["validation"], _N_PROBES[config["task"]])
     write_jsonl(context.output / "probes.jsonl", [text.to_record() for text in probes])
     return {
         "labels": labels,
@@ -83,6 +75,56 @@ def run(context: Context) -> Summary:
             "system_prompt": None,
         },
     }
+
+
+def _divided(
+    texts: Sequence[Dialogue], groups: Sequence[int], seen: frozenset[str], config: Any
+) -> dict[str, list[Dialogue]]:
+    """Return the three sides, with every label in proportion on each.
+
+    A group of near-duplicates goes with the label of its first text, whole to one side.
+    """
+    first: dict[int, str] = {}
+    for text, group in zip(texts, groups, strict=True):
+        first.setdefault(group, text.kind or "")
+    strata: defaultdict[str, list[int]] = defaultdict(list)
+    for place, group in enumerate(groups):
+        strata[first[group]].append(place)
+    sides: dict[str, list[Dialogue]] = {"train": [], "validation": [], "test": []}
+    n_of = {label: len(places) for label, places in strata.items()}
+    sizes = {side: _sizes(config[side], n_of) for side in ("validation", "test")}
+    for label, places in sorted(strata.items()):
+        try:
+            part = split(
+                [texts[place] for place in places],
+                validation=sizes["validation"][label],
+                test=sizes["test"][label],
+                seed=config["seed"],
+                groups=[groups[place] for place in places],
+                may_be_held_out=lambda text: text.id not in seen,
+            )
+        except DataError as error:
+            where = f"texts labelled {label!r}: " if label else ""
+            raise DataError(f"{where}{error}".replace("dialogues", "texts")) from None
+        sides["train"] += part.training
+        sides["validation"] += part.validation
+        sides["test"] += part.test
+    for members in sides.values():
+        members.sort(key=lambda text: seeded_place(config["seed"], text.id))
+    return sides
+
+
+def _sizes(asked: float | int, n_of: dict[str, int]) -> dict[str, float | int]:
+    """Return what each label gives to a side: the share asked for, or its part of the number."""
+    if isinstance(asked, float):
+        return dict.fromkeys(n_of, asked)
+    total = sum(n_of.values())
+    exact = {label: asked * n / total for label, n in n_of.items()}
+    sizes: dict[str, float | int] = {label: int(share) for label, share in exact.items()}
+    left = sorted(exact, key=lambda label: (int(exact[label]) - exact[label], label))
+    for label in left[: asked - int(sum(sizes.values()))]:
+        sizes[label] += 1
+    return sizes
 
 
 def _numbered(texts: Sequence[Dialogue]) -> list[Dialogue]:
@@ -137,7 +179,7 @@ def _labels(texts: Sequence[Dialogue], config: Any, context: Context) -> list[st
     return list(config["labels"] or found)
 
 
-def _require_labels(sides: dict[str, tuple[Dialogue, ...]], labels: Sequence[str]) -> None:
+def _require_labels(sides: dict[str, list[Dialogue]], labels: Sequence[str]) -> None:
     """Refuse a division in which a label could not be learned or not be tested."""
     for side in ("train", "test"):
         absent = sorted(set(labels) - {text.kind for text in sides[side]})

@@ -38,9 +38,15 @@ def sample_prompts(
             chat = template.encode(messages[: turns[-1]], add_generation_prompt=True)
             ids = chat.input_ids
             if isinstance(template, TextTemplate):
-                ids = template.tail(ids, n_new_tokens=MAX_NEW_TOKENS)
+                ids = template.tail(ids, n_new_tokens=_n_new_tokens(template))
             prompts.append(SamplePrompt(dialogue.id, tuple(ids)))
     return prompts
+
+
+def _n_new_tokens(template: Template) -> int:
+    """Return how long a sample may be: half of what the model can see, at most."""
+    limit = template.max_positions if isinstance(template, TextTemplate) else None
+    return MAX_NEW_TOKENS if limit is None else min(MAX_NEW_TOKENS, limit // 2)
 
 
 def answer_samples(checkpoint: Checkpoint, prompts: Sequence[SamplePrompt]) -> list[str]:
@@ -51,7 +57,7 @@ def answer_samples(checkpoint: Checkpoint, prompts: Sequence[SamplePrompt]) -> l
     answers = decode(
         checkpoint.model,
         [prompt.input_ids for prompt in prompts],
-        Sampling(max_new_tokens=MAX_NEW_TOKENS),
+        Sampling(max_new_tokens=_n_new_tokens(template)),
         stop_ids=sorted(template.stop_ids),
     )
     return [template.decode(answer.ids) for answer in answers]
