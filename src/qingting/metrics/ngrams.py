@@ -2,14 +2,13 @@
 
 Counting n-grams with dictionaries spends a second on what sorting does in hundredths. Here the
 n-grams of a block of pairs become integers (pair, token, token, …, side), exactly, without
-hashing; one sort brings equal n-grams of one pair together.
+hashing; one sort brings equal n-grams of one pair together, hypothesis before reference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -85,74 +84,40 @@ class _Vocabulary(dict[str, int]):
         return number
 
 
-class Encoder:
-    """Cuts texts with one tokenizer; what it has cut before, it does not cut again.
+def encode_pairs(
+    hypotheses: Sequence[str], references: Sequence[str], *, tokenizer: str
+) -> TokenPairs:
+    """Return the tokens of equally many hypotheses and references as dense ids.
 
-    ``tokenizer`` is a name from ``tokenize.tokenizer_name``, or ``CODE_POINTS``; ``cut`` replaces
-    the tokenizer of that name, for those that only another stack has.
+    ``tokenizer`` is a name from ``tokenize.tokenizer_name``, or ``CODE_POINTS``.
     """
+    vocabulary = _Vocabulary()
+    arrays = [_encode(text, tokenizer, vocabulary) for text in (*hypotheses, *references)]
+    lengths = np.fromiter(map(len, arrays), np.int64, len(arrays))
+    raw = np.concatenate(arrays) if arrays else np.empty(0, np.uint32)
+    present = np.zeros(_N_CODE_POINTS + len(vocabulary.words), bool)
+    present[raw] = True
+    distinct = np.flatnonzero(present)
+    dense = np.zeros(len(present), np.int32)
+    dense[distinct] = np.arange(len(distinct), dtype=np.int32)
+    ids = dense[raw].astype(np.int64)
+    names = tuple(
+        chr(number) if number < _N_CODE_POINTS else vocabulary.words[number - _N_CODE_POINTS]
+        for number in distinct.tolist()
+    )
+    n_items, n_first = len(hypotheses), int(lengths[: len(hypotheses)].sum())
+    return TokenPairs(
+        Ragged(ids[:n_first], lengths[:n_items]), Ragged(ids[n_first:], lengths[n_items:]), names
+    )
 
-    def __init__(self, tokenizer: str, *, cut: Callable[[str], list[str]] | None = None) -> None:
-        self._cut = cut or partial(tokenize, tokenizer=tokenizer)
-        self._by_character = cut is None and tokenizer in ("char", "word", CODE_POINTS)
-        self._joins_letters = tokenizer != CODE_POINTS
-        self._vocabulary = _Vocabulary()
-        self._known: dict[str, NDArray[np.uint32]] = {}
 
-    def encode(self, hypotheses: Sequence[str], references: Sequence[str]) -> TokenPairs:
-        """Return the tokens of equally many hypotheses and references as dense ids."""
-        raw, lengths = self._numbers((*hypotheses, *references))
-        words = self._vocabulary.words
-        present = np.zeros(_N_CODE_POINTS + len(words), bool)
-        present[raw] = True
-        distinct = np.flatnonzero(present)
-        dense = np.zeros(len(present), np.int64)
-        dense[distinct] = np.arange(len(distinct))
-        ids = dense[raw]
-        names = tuple(
-            chr(number) if number < _N_CODE_POINTS else words[number - _N_CODE_POINTS]
-            for number in distinct.tolist()
-        )
-        n_items, n_first = len(hypotheses), int(lengths[: len(hypotheses)].sum())
-        return TokenPairs(
-            Ragged(ids[:n_first], lengths[:n_items]),
-            Ragged(ids[n_first:], lengths[n_items:]),
-            names,
-        )
-
-    def _numbers(self, texts: Sequence[str]) -> tuple[NDArray[np.uint32], IntArray]:
-        """Return the texts' numbers end to end, and how many each has."""
-        plain: list[str] = []
-        cut: list[NDArray[np.uint32]] = []
-        is_cut = np.zeros(len(texts), bool)
-        lengths = np.zeros(len(texts), np.int64)
-        for place, text in enumerate(texts):
-            # Without letters to join, tokens are characters, and decoding bytes finds them all.
-            if self._by_character and not (self._joins_letters and HAS_WORD.search(text)):
-                part = "".join(text.split())
-                plain.append(part)
-                lengths[place] = len(part)
-            else:
-                numbers = self._numbered(text)
-                cut.append(numbers)
-                is_cut[place], lengths[place] = True, len(numbers)
-        packed = "".join(plain).encode("utf-32-le", "surrogatepass")
-        characters = np.frombuffer(packed, np.uint32)
-        if not cut:
-            return characters, lengths
-        of_cut = np.repeat(is_cut, lengths)
-        raw = np.empty(len(of_cut), np.uint32)
-        raw[~of_cut] = characters
-        raw[of_cut] = np.concatenate(cut)
-        return raw, lengths
-
-    def _numbered(self, text: str) -> NDArray[np.uint32]:
-        found = self._known.get(text)
-        if found is None:
-            tokens = self._cut(text)
-            found = np.fromiter(map(self._vocabulary.__getitem__, tokens), np.uint32, len(tokens))
-            self._known[text] = found
-        return found
+def _encode(text: str, tokenizer: str, vocabulary: _Vocabulary) -> NDArray[np.uint32]:
+    # Without letters to join, tokens are characters, and decoding the bytes finds them all.
+    if tokenizer == CODE_POINTS or (tokenizer in ("char", "word") and not HAS_WORD.search(text)):
+        packed = "".join(text.split()).encode("utf-32-le", "surrogatepass")
+        return np.frombuffer(packed, np.uint32)
+    tokens = tokenize(text, tokenizer)
+    return np.fromiter(map(vocabulary.__getitem__, tokens), np.uint32, len(tokens))
 
 
 class Block(NamedTuple):
@@ -208,90 +173,10 @@ def match_ngrams(pairs: TokenPairs, *, n_max: int) -> NgramMatches:
     n_ref = np.maximum(pairs.references.lengths[:, None] - orders, 0)
     matched = np.zeros((pairs.n_items, n_max), np.int64)
     for block in blocks_of(pairs):
-        for k, counts in enumerate(_clipped(block, pairs.n_vocabulary, n_max)):
-            matched[block.first : block.last, k] = counts
+        rows = slice(block.first, block.last)
+        for k, keys in enumerate(_ngram_keys(block, pairs.n_vocabulary, n_max)):
+            matched[rows, k] = _clipped(keys, n_hyp[rows, k] + n_ref[rows, k])
     return NgramMatches(matched, n_hyp, n_ref)
-
-
-def _clipped(block: Block, n_vocabulary: int, n_max: int) -> Iterator[IntArray]:
-    """Yield for each order the matches per pair of the block.
-
-    An n-gram that both sides have begins and ends with an (n−1)-gram that both have, so each
-    order looks only at places where the one before matched twice in a row.
-    """
-    n_places, n_pairs = len(block.ids), block.last - block.first
-    token_bits, n_groups = _bits(n_vocabulary), n_pairs * n_vocabulary
-    groups = block.pairs * n_vocabulary + block.ids
-    # Counting in a table beats sorting while the table is not much larger than the text.
-    if n_groups <= 8 * n_places:
-        n_hyp = n_places - int(block.sides.sum())
-        n_both = np.minimum(
-            np.bincount(groups[:n_hyp], minlength=n_groups),
-            np.bincount(groups[n_hyp:], minlength=n_groups),
-        )
-        yield n_both.reshape(n_pairs, n_vocabulary).sum(axis=1)
-        is_shared = (n_both > 0)[groups]
-    else:
-        found = _shared(block, np.arange(n_places), groups, _bits(n_groups))
-        yield found.matched
-        is_shared, groups, n_groups = found.is_shared, found.groups, found.n_groups
-    # A last token begins no bigram, but may end one. Longer n-grams need no such care: what
-    # follows a shared bigram stands in the same text.
-    begins = is_shared & (block.remaining > 1)
-    for n in range(2, n_max + 1):
-        places = np.flatnonzero(begins[:-1] & is_shared[1:])
-        if _bits(n_groups) + token_bits > _KEY_BITS:
-            _, groups = np.unique(groups, return_inverse=True)
-            n_groups = len(groups)
-        codes = (groups[places] << token_bits) | block.ids[places + (n - 1)]
-        found = _shared(block, places, codes, _bits(n_groups) + token_bits)
-        yield found.matched
-        begins = is_shared = found.is_shared
-        groups, n_groups = found.groups, found.n_groups
-
-
-class _Shared(NamedTuple):
-    """What both sides of each pair have of one order.
-
-    ``matched`` (n_pairs,) counts. ``is_shared`` (n_places,) bool and ``groups`` (n_places,): the
-    number of the n-gram that begins there, where it is shared.
-    """
-
-    matched: IntArray
-    is_shared: NDArray[np.bool_]
-    groups: IntArray
-    n_groups: int
-
-
-def _shared(block: Block, places: IntArray, codes: IntArray, code_bits: int) -> _Shared:
-    """Return the n-grams that both sides have; ``codes`` tell those at ``places`` apart."""
-    n_places, n_pairs = len(block.ids), block.last - block.first
-    is_shared, groups = np.zeros(n_places, bool), np.zeros(n_places, np.int64)
-    if not len(places):
-        return _Shared(np.zeros(n_pairs, np.int64), is_shared, groups, 0)
-    place_bits = _bits(n_places)
-    if code_bits + place_bits <= _KEY_BITS:
-        # The place in the low bits travels with its code through the sort.
-        keys = (codes << place_bits) | places
-        keys.sort()
-        codes, places = keys >> place_bits, keys & ((1 << place_bits) - 1)
-    else:
-        order = np.argsort(codes)
-        codes, places = codes[order], places[order]
-    is_new = np.ones(len(codes), bool)
-    np.not_equal(codes[1:], codes[:-1], out=is_new[1:])
-    edges = np.append(np.flatnonzero(is_new), len(codes))
-    n_all = np.diff(edges)
-    n_ref = np.diff(np.concatenate(([0], np.cumsum(block.sides[places])))[edges])
-    n_matched = np.minimum(n_ref, n_all - n_ref)
-    in_both = n_matched > 0
-    n_matched, n_groups = n_matched[in_both], int(in_both.sum())
-    kept = places[np.repeat(in_both, n_all)]
-    is_shared[kept] = True
-    groups[kept] = np.repeat(np.arange(n_groups), n_all[in_both])
-    pairs = block.pairs[places[edges[:-1][in_both]]]
-    matched = np.bincount(pairs, weights=n_matched, minlength=n_pairs).astype(np.int64)
-    return _Shared(matched, is_shared, groups, n_groups)
 
 
 def _ngram_keys(block: Block, n_vocabulary: int, n_max: int) -> Iterator[IntArray]:
@@ -313,6 +198,19 @@ def _ngram_keys(block: Block, n_vocabulary: int, n_max: int) -> Iterator[IntArra
         whole = keys[block.remaining[:n_codes] >= n]
         whole.sort()
         yield whole
+
+
+def _clipped(keys: IntArray, n_keys_items: IntArray) -> IntArray:
+    """Return the matches per pair from sorted keys; pairs hold ``n_keys_items`` keys each."""
+    if not len(keys):
+        return np.zeros(len(n_keys_items), np.int64)
+    grams = keys >> 1
+    starts = np.concatenate(([0], np.flatnonzero(grams[1:] != grams[:-1]) + 1))
+    n_both = np.diff(starts, append=len(keys))
+    n_ref = np.add.reduceat(keys & 1, starts)
+    total = np.concatenate(([0], np.cumsum(np.minimum(n_ref, n_both - n_ref))))
+    edges = np.searchsorted(starts, np.concatenate(([0], np.cumsum(n_keys_items))))
+    return np.diff(total[edges])
 
 
 def count_distinct(texts: TokenPairs, *, n_max: int) -> IntArray:
