@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-full check format bench verify-stats clean help
+.PHONY: install demo test test-full check format bench bench-gpu verify-stats clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile; echo "make test-full, make check, make format, make bench, make verify-stats, make clean"
@@ -44,6 +44,9 @@ format: install
 bench: install
 	$(BIN)/python benchmarks/trainer_speed.py
 	$(BIN)/python benchmarks/data_check.py
+
+bench-gpu: install
+	$(BIN)/python benchmarks/gpu_memory.py
 
 verify-stats: install
 	cd benchmarks && OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 ../$(BIN)/python verify_stats.py
