@@ -31,7 +31,7 @@ def score_bleu(pairs: TextPairs) -> tuple[MetricScores, ...]:
     reasons = pairs.overlap_reasons()
     matched, total = counts.matched, counts.n_hypothesis
     n_hyp, n_ref = counts.n_hypothesis[:, 0], counts.n_reference[:, 0]
-    values = _bleu(matched, total, n_hyp, n_ref, effective=True)
+    values = bleu_of_counts(matched, total, n_hyp, n_ref, effective=True)
     signature = Signature(
         "bleu",
         tokenizer=pairs.tokenizer,
@@ -71,7 +71,7 @@ def _corpus(
         return Missing("no item could be scored")
     if not total[:, -1].any():
         return Missing(f"no hypothesis has {ORDER} tokens")
-    value = _bleu(
+    value = bleu_of_counts(
         matched.sum(axis=0, keepdims=True),
         total.sum(axis=0, keepdims=True),
         n_hyp.sum(keepdims=True),
@@ -81,7 +81,7 @@ def _corpus(
     return float(value[0])
 
 
-def _bleu(
+def bleu_of_counts(
     matched: IntArray, total: IntArray, n_hyp: IntArray, n_ref: IntArray, *, effective: bool
 ) -> FloatArray:
     """Return BLEU of each row; counts (n_rows, ORDER), lengths (n_rows,)."""

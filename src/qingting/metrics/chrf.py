@@ -35,7 +35,7 @@ def score_chrf(pairs: TextPairs) -> tuple[MetricScores, ...]:
         n_hyp = np.where(counts.n_reference > 0, counts.n_hypothesis, 0)
         pooled = [part[kept].sum(axis=0, keepdims=True) for part in (counts.matched, n_hyp)]
         n_ref = counts.n_reference[kept].sum(axis=0, keepdims=True)
-        corpus = float(_chrf(pooled[0], pooled[1], n_ref)[0])
+        corpus = float(chrf_of_counts(pooled[0], pooled[1], n_ref)[0])
 
     def signed(*parameters: tuple[str, str]) -> Signature:
         common = (("beta", "2"), ("eff", "yes"), ("space", "no"))
@@ -44,7 +44,7 @@ def score_chrf(pairs: TextPairs) -> tuple[MetricScores, ...]:
     return (
         make_scores(
             "chrf",
-            _chrf(counts.matched, counts.n_hypothesis, counts.n_reference),
+            chrf_of_counts(counts.matched, counts.n_hypothesis, counts.n_reference),
             direction="higher",
             signature=signed(),
             reasons=reasons,
@@ -54,7 +54,7 @@ def score_chrf(pairs: TextPairs) -> tuple[MetricScores, ...]:
     )
 
 
-def _chrf(matched: IntArray, n_hyp: IntArray, n_ref: IntArray) -> FloatArray:
+def chrf_of_counts(matched: IntArray, n_hyp: IntArray, n_ref: IntArray) -> FloatArray:
     """Return chrF of each row; all (n_rows, ORDER)."""
     both = (n_hyp > 0) & (n_ref > 0)
     n_orders = np.maximum(both.sum(axis=1), 1)

@@ -1,4 +1,4 @@
-"""What a reply is like in itself: distinct-n, repetition and length; no reference is needed."""
+"""What replies are like in themselves: distinct-n, self-BLEU, repetition, length; no reference."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import numpy as np
 
 from qingting.core.missing import Missing
 from qingting.core.signature import Signature
-from qingting.metrics.ngrams import IntArray, count_distinct, count_distinct_overall
+from qingting.metrics.bleu import bleu_of_counts
+from qingting.metrics.ngrams import (
+    IntArray,
+    Ragged,
+    TokenPairs,
+    count_distinct,
+    count_distinct_overall,
+    match_others,
+)
 from qingting.metrics.pairs import TextPairs
 from qingting.metrics.scores import MetricScores, make_scores
 
@@ -67,6 +75,51 @@ def score_repetition(pairs: TextPairs) -> tuple[MetricScores, ...]:
             signature=Signature(f"repetition-{n}", tokenizer=pairs.tokenizer, n=n, case=CASE),
             reasons=reasons,
         ),
+    )
+
+
+def score_self_bleu(pairs: TextPairs) -> tuple[MetricScores, ...]:
+    """Return ``("self-bleu",)`` in [0, 1], lower is more diverse: BLEU-4 against the other replies.
+
+    Each reply is scored with all others as its references: an n-gram counts as often as in the
+    other reply that has it most, and the brevity penalty looks at the other reply of the closest
+    length. Smoothing, effective order and short replies as in ``bleu.score_bleu``; a reply
+    without tokens has no value and is nobody's reference. Corpus: mean over replies. The value
+    grows with the number of replies, so compare arms on equally many.
+
+    Source: Zhu et al. (2018), *Texygen*, §3; BLEU with many references: Papineni et al. (2002).
+    """
+    tokens = pairs.tokens("mixed")
+    lengths = tokens.hypotheses.lengths
+    reasons = {int(i): "the reply is empty" for i in np.where(lengths == 0)[0]}
+    reasons |= pairs.missing_hypotheses
+    kept = np.array([i for i in range(pairs.n_items) if i not in reasons], np.int64)
+    values = np.zeros(pairs.n_items)
+    if len(kept) < 2:
+        reasons = dict.fromkeys(kept.tolist(), "there is no other reply") | reasons
+    else:
+        # Without the empty ones: their ids take no room, only their lengths of 0.
+        held = TokenPairs(
+            Ragged(tokens.hypotheses.ids, lengths[lengths > 0]), tokens.references, tokens.tokens
+        )
+        counts = match_others(held, n_max=4)
+        values[lengths > 0] = bleu_of_counts(
+            counts.matched,
+            counts.n_hypothesis,
+            counts.n_hypothesis[:, 0],
+            counts.n_reference[:, 0],
+            effective=True,
+        )
+    signature = Signature(
+        "self-bleu",
+        tokenizer=pairs.tokenizer,
+        n=4,
+        smoothing="exp",
+        case="mixed",
+        parameters=(("eff", "yes"), ("refs", "others")),
+    )
+    return (
+        make_scores("self-bleu", values, direction="lower", signature=signature, reasons=reasons),
     )
 
 

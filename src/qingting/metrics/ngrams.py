@@ -2,13 +2,14 @@
 
 Counting n-grams with dictionaries spends a second on what sorting does in hundredths. Here the
 n-grams of a block of pairs become integers (pair, token, token, …, side), exactly, without
-hashing; one sort brings equal n-grams of one pair together, hypothesis before reference.
+hashing; one sort brings equal n-grams of one pair together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -84,40 +85,74 @@ class _Vocabulary(dict[str, int]):
         return number
 
 
-def encode_pairs(
-    hypotheses: Sequence[str], references: Sequence[str], *, tokenizer: str
-) -> TokenPairs:
-    """Return the tokens of equally many hypotheses and references as dense ids.
+class Encoder:
+    """Cuts texts with one tokenizer; what it has cut before, it does not cut again.
 
-    ``tokenizer`` is a name from ``tokenize.tokenizer_name``, or ``CODE_POINTS``.
+    ``tokenizer`` is a name from ``tokenize.tokenizer_name``, or ``CODE_POINTS``; ``cut`` replaces
+    the tokenizer of that name, for those that only another stack has.
     """
-    vocabulary = _Vocabulary()
-    arrays = [_encode(text, tokenizer, vocabulary) for text in (*hypotheses, *references)]
-    lengths = np.fromiter(map(len, arrays), np.int64, len(arrays))
-    raw = np.concatenate(arrays) if arrays else np.empty(0, np.uint32)
-    present = np.zeros(_N_CODE_POINTS + len(vocabulary.words), bool)
-    present[raw] = True
-    distinct = np.flatnonzero(present)
-    dense = np.zeros(len(present), np.int32)
-    dense[distinct] = np.arange(len(distinct), dtype=np.int32)
-    ids = dense[raw].astype(np.int64)
-    names = tuple(
-        chr(number) if number < _N_CODE_POINTS else vocabulary.words[number - _N_CODE_POINTS]
-        for number in distinct.tolist()
-    )
-    n_items, n_first = len(hypotheses), int(lengths[: len(hypotheses)].sum())
-    return TokenPairs(
-        Ragged(ids[:n_first], lengths[:n_items]), Ragged(ids[n_first:], lengths[n_items:]), names
-    )
 
+    def __init__(self, tokenizer: str, *, cut: Callable[[str], list[str]] | None = None) -> None:
+        self._cut = cut or partial(tokenize, tokenizer=tokenizer)
+        self._by_character = cut is None and tokenizer in ("char", "word", CODE_POINTS)
+        self._joins_letters = tokenizer != CODE_POINTS
+        self._vocabulary = _Vocabulary()
+        self._known: dict[str, NDArray[np.uint32]] = {}
 
-def _encode(text: str, tokenizer: str, vocabulary: _Vocabulary) -> NDArray[np.uint32]:
-    # Without letters to join, tokens are characters, and decoding the bytes finds them all.
-    if tokenizer == CODE_POINTS or (tokenizer in ("char", "word") and not HAS_WORD.search(text)):
-        packed = "".join(text.split()).encode("utf-32-le", "surrogatepass")
-        return np.frombuffer(packed, np.uint32)
-    tokens = tokenize(text, tokenizer)
-    return np.fromiter(map(vocabulary.__getitem__, tokens), np.uint32, len(tokens))
+    def encode(self, hypotheses: Sequence[str], references: Sequence[str]) -> TokenPairs:
+        """Return the tokens of equally many hypotheses and references as dense ids."""
+        raw, lengths = self._numbers((*hypotheses, *references))
+        words = self._vocabulary.words
+        present = np.zeros(_N_CODE_POINTS + len(words), bool)
+        present[raw] = True
+        distinct = np.flatnonzero(present)
+        dense = np.zeros(len(present), np.int64)
+        dense[distinct] = np.arange(len(distinct))
+        ids = dense[raw]
+        names = tuple(
+            chr(number) if number < _N_CODE_POINTS else words[number - _N_CODE_POINTS]
+            for number in distinct.tolist()
+        )
+        n_items, n_first = len(hypotheses), int(lengths[: len(hypotheses)].sum())
+        return TokenPairs(
+            Ragged(ids[:n_first], lengths[:n_items]),
+            Ragged(ids[n_first:], lengths[n_items:]),
+            names,
+        )
+
+    def _numbers(self, texts: Sequence[str]) -> tuple[NDArray[np.uint32], IntArray]:
+        """Return the texts' numbers end to end, and how many each has."""
+        plain: list[str] = []
+        cut: list[NDArray[np.uint32]] = []
+        is_cut = np.zeros(len(texts), bool)
+        lengths = np.zeros(len(texts), np.int64)
+        for place, text in enumerate(texts):
+            # Without letters to join, tokens are characters, and decoding bytes finds them all.
+            if self._by_character and not (self._joins_letters and HAS_WORD.search(text)):
+                part = "".join(text.split())
+                plain.append(part)
+                lengths[place] = len(part)
+            else:
+                numbers = self._numbered(text)
+                cut.append(numbers)
+                is_cut[place], lengths[place] = True, len(numbers)
+        packed = "".join(plain).encode("utf-32-le", "surrogatepass")
+        characters = np.frombuffer(packed, np.uint32)
+        if not cut:
+            return characters, lengths
+        of_cut = np.repeat(is_cut, lengths)
+        raw = np.empty(len(of_cut), np.uint32)
+        raw[~of_cut] = characters
+        raw[of_cut] = np.concatenate(cut)
+        return raw, lengths
+
+    def _numbered(self, text: str) -> NDArray[np.uint32]:
+        found = self._known.get(text)
+        if found is None:
+            tokens = self._cut(text)
+            found = np.fromiter(map(self._vocabulary.__getitem__, tokens), np.uint32, len(tokens))
+            self._known[text] = found
+        return found
 
 
 class Block(NamedTuple):
@@ -173,10 +208,90 @@ def match_ngrams(pairs: TokenPairs, *, n_max: int) -> NgramMatches:
     n_ref = np.maximum(pairs.references.lengths[:, None] - orders, 0)
     matched = np.zeros((pairs.n_items, n_max), np.int64)
     for block in blocks_of(pairs):
-        rows = slice(block.first, block.last)
-        for k, keys in enumerate(_ngram_keys(block, pairs.n_vocabulary, n_max)):
-            matched[rows, k] = _clipped(keys, n_hyp[rows, k] + n_ref[rows, k])
+        for k, counts in enumerate(_clipped(block, pairs.n_vocabulary, n_max)):
+            matched[block.first : block.last, k] = counts
     return NgramMatches(matched, n_hyp, n_ref)
+
+
+def _clipped(block: Block, n_vocabulary: int, n_max: int) -> Iterator[IntArray]:
+    """Yield for each order the matches per pair of the block.
+
+    An n-gram that both sides have begins and ends with an (n−1)-gram that both have, so each
+    order looks only at places where the one before matched twice in a row.
+    """
+    n_places, n_pairs = len(block.ids), block.last - block.first
+    token_bits, n_groups = _bits(n_vocabulary), n_pairs * n_vocabulary
+    groups = block.pairs * n_vocabulary + block.ids
+    # Counting in a table beats sorting while the table is not much larger than the text.
+    if n_groups <= 8 * n_places:
+        n_hyp = n_places - int(block.sides.sum())
+        n_both = np.minimum(
+            np.bincount(groups[:n_hyp], minlength=n_groups),
+            np.bincount(groups[n_hyp:], minlength=n_groups),
+        )
+        yield n_both.reshape(n_pairs, n_vocabulary).sum(axis=1)
+        is_shared = (n_both > 0)[groups]
+    else:
+        found = _shared(block, np.arange(n_places), groups, _bits(n_groups))
+        yield found.matched
+        is_shared, groups, n_groups = found.is_shared, found.groups, found.n_groups
+    # A last token begins no bigram, but may end one. Longer n-grams need no such care: what
+    # follows a shared bigram stands in the same text.
+    begins = is_shared & (block.remaining > 1)
+    for n in range(2, n_max + 1):
+        places = np.flatnonzero(begins[:-1] & is_shared[1:])
+        if _bits(n_groups) + token_bits > _KEY_BITS:
+            _, groups = np.unique(groups, return_inverse=True)
+            n_groups = len(groups)
+        codes = (groups[places] << token_bits) | block.ids[places + (n - 1)]
+        found = _shared(block, places, codes, _bits(n_groups) + token_bits)
+        yield found.matched
+        begins = is_shared = found.is_shared
+        groups, n_groups = found.groups, found.n_groups
+
+
+class _Shared(NamedTuple):
+    """What both sides of each pair have of one order.
+
+    ``matched`` (n_pairs,) counts. ``is_shared`` (n_places,) bool and ``groups`` (n_places,): the
+    number of the n-gram that begins there, where it is shared.
+    """
+
+    matched: IntArray
+    is_shared: NDArray[np.bool_]
+    groups: IntArray
+    n_groups: int
+
+
+def _shared(block: Block, places: IntArray, codes: IntArray, code_bits: int) -> _Shared:
+    """Return the n-grams that both sides have; ``codes`` tell those at ``places`` apart."""
+    n_places, n_pairs = len(block.ids), block.last - block.first
+    is_shared, groups = np.zeros(n_places, bool), np.zeros(n_places, np.int64)
+    if not len(places):
+        return _Shared(np.zeros(n_pairs, np.int64), is_shared, groups, 0)
+    place_bits = _bits(n_places)
+    if code_bits + place_bits <= _KEY_BITS:
+        # The place in the low bits travels with its code through the sort.
+        keys = (codes << place_bits) | places
+        keys.sort()
+        codes, places = keys >> place_bits, keys & ((1 << place_bits) - 1)
+    else:
+        order = np.argsort(codes)
+        codes, places = codes[order], places[order]
+    is_new = np.ones(len(codes), bool)
+    np.not_equal(codes[1:], codes[:-1], out=is_new[1:])
+    edges = np.append(np.flatnonzero(is_new), len(codes))
+    n_all = np.diff(edges)
+    n_ref = np.diff(np.concatenate(([0], np.cumsum(block.sides[places])))[edges])
+    n_matched = np.minimum(n_ref, n_all - n_ref)
+    in_both = n_matched > 0
+    n_matched, n_groups = n_matched[in_both], int(in_both.sum())
+    kept = places[np.repeat(in_both, n_all)]
+    is_shared[kept] = True
+    groups[kept] = np.repeat(np.arange(n_groups), n_all[in_both])
+    pairs = block.pairs[places[edges[:-1][in_both]]]
+    matched = np.bincount(pairs, weights=n_matched, minlength=n_pairs).astype(np.int64)
+    return _Shared(matched, is_shared, groups, n_groups)
 
 
 def _ngram_keys(block: Block, n_vocabulary: int, n_max: int) -> Iterator[IntArray]:
@@ -198,19 +313,6 @@ def _ngram_keys(block: Block, n_vocabulary: int, n_max: int) -> Iterator[IntArra
         whole = keys[block.remaining[:n_codes] >= n]
         whole.sort()
         yield whole
-
-
-def _clipped(keys: IntArray, n_keys_items: IntArray) -> IntArray:
-    """Return the matches per pair from sorted keys; pairs hold ``n_keys_items`` keys each."""
-    if not len(keys):
-        return np.zeros(len(n_keys_items), np.int64)
-    grams = keys >> 1
-    starts = np.concatenate(([0], np.flatnonzero(grams[1:] != grams[:-1]) + 1))
-    n_both = np.diff(starts, append=len(keys))
-    n_ref = np.add.reduceat(keys & 1, starts)
-    total = np.concatenate(([0], np.cumsum(np.minimum(n_ref, n_both - n_ref))))
-    edges = np.searchsorted(starts, np.concatenate(([0], np.cumsum(n_keys_items))))
-    return np.diff(total[edges])
 
 
 def count_distinct(texts: TokenPairs, *, n_max: int) -> IntArray:
@@ -244,6 +346,79 @@ def count_distinct_overall(texts: TokenPairs, *, n: int) -> int:
         code_bits += token_bits
     whole = np.sort(codes[remaining[: len(codes)] >= n])
     return int((whole[1:] != whole[:-1]).sum()) + 1 if len(whole) else 0
+
+
+def match_others(texts: TokenPairs, *, n_max: int) -> NgramMatches:
+    """Return each hypothesis's n-gram matches with all other hypotheses as its references.
+
+    An n-gram counts as often as in that other hypothesis which has it most often.
+    ``n_reference`` is as for the other hypothesis of the closest length, the shorter of two. With
+    fewer than two hypotheses nothing matches.
+    """
+    hyp = texts.hypotheses
+    n_items = len(hyp.lengths)
+    items = np.repeat(np.arange(n_items), hyp.lengths)
+    remaining = np.repeat(np.cumsum(hyp.lengths), hyp.lengths) - np.arange(len(hyp.ids))
+    matched = np.zeros((n_items, n_max), np.int64)
+    token_bits, item_bits = _bits(texts.n_vocabulary), _bits(n_items)
+    codes, code_bits = hyp.ids, token_bits
+    for n in range(1, n_max + 1):
+        if n > 1:
+            codes, code_bits = _narrow(codes, code_bits, token_bits + item_bits)
+            codes = (codes[:-1] << token_bits) | hyp.ids[n - 1 :]
+            code_bits += token_bits
+        codes, code_bits = _narrow(codes, code_bits, item_bits)
+        whole = remaining[: len(codes)] >= n
+        keys = (codes[whole] << item_bits) | items[: len(codes)][whole]
+        keys, counts = np.unique(keys, return_counts=True)
+        matched[:, n - 1] = _most_elsewhere(
+            keys >> item_bits, keys & ((1 << item_bits) - 1), counts, n_items
+        )
+    closest = _closest_others(hyp.lengths)
+    orders = np.arange(n_max)
+    return NgramMatches(
+        matched,
+        np.maximum(hyp.lengths[:, None] - orders, 0),
+        np.maximum(closest[:, None] - orders, 0),
+    )
+
+
+def _narrow(codes: IntArray, code_bits: int, more_bits: int) -> tuple[IntArray, int]:
+    """Return codes that leave room for so many more bits, as ranks where they must."""
+    if code_bits + more_bits <= _KEY_BITS:
+        return codes, code_bits
+    distinct, ranks = np.unique(codes, return_inverse=True)
+    return ranks, _bits(len(distinct))
+
+
+def _most_elsewhere(grams: IntArray, items: IntArray, counts: IntArray, n_items: int) -> IntArray:
+    """Return per item Σ min(count, the n-gram's greatest count in another item); grams sorted."""
+    if not len(grams):
+        return np.zeros(n_items, np.int64)
+    is_new = np.concatenate(([True], grams[1:] != grams[:-1]))
+    starts, group = np.flatnonzero(is_new), np.cumsum(is_new) - 1
+    most = np.maximum.reduceat(counts, starts)
+    is_most = counts == most[group]
+    shared = np.add.reduceat(is_most.astype(np.int64), starts) > 1
+    second = np.maximum.reduceat(np.where(is_most, 0, counts), starts)
+    elsewhere = np.where(is_most & ~shared[group], second[group], most[group])
+    total = np.bincount(items, weights=np.minimum(counts, elsewhere), minlength=n_items)
+    return total.astype(np.int64)
+
+
+def _closest_others(lengths: IntArray) -> IntArray:
+    """Return for each length the closest of the others, the shorter of two equally close."""
+    if len(lengths) < 2:
+        return np.zeros_like(lengths)
+    order = np.argsort(lengths, kind="stable")
+    ordered = lengths[order]
+    below = np.concatenate(([-1], ordered[:-1]))
+    above = np.concatenate((ordered[1:], [-1]))
+    gap_below = np.where(below >= 0, ordered - below, np.iinfo(np.int64).max)
+    gap_above = np.where(above >= 0, above - ordered, np.iinfo(np.int64).max)
+    closest = np.empty_like(lengths)
+    closest[order] = np.where(gap_below <= gap_above, below, above)
+    return closest
 
 
 def _bits(n: int) -> int:

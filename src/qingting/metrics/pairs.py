@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qingting.core.missing import Missing
-from qingting.metrics.ngrams import NgramMatches, TokenPairs, encode_pairs, match_ngrams
+from qingting.metrics.ngrams import Encoder, NgramMatches, TokenPairs, match_ngrams
 
 NO_REFERENCE = "the reference is empty"
 
@@ -37,6 +37,7 @@ class TextPairs:
         self.references = ["" if isinstance(text, Missing) else text for text in references]
         self.missing_hypotheses = _reasons(hypotheses)
         self._missing_references = _reasons(references)
+        self._encoders: dict[str, Encoder] = {}
         self._tokens: dict[str, TokenPairs] = {}
         self._matches: dict[str, NgramMatches] = {}
         self._lowered: tuple[list[str], list[str]] | None = None
@@ -46,7 +47,9 @@ class TextPairs:
         key = self._key(case, tokenizer)
         if key not in self._tokens:
             hyps, refs = self._texts(case)
-            self._tokens[key] = encode_pairs(hyps, refs, tokenizer=tokenizer or self.tokenizer)
+            name = tokenizer or self.tokenizer
+            encoder = self._encoders.setdefault(name, Encoder(name))
+            self._tokens[key] = encoder.encode(hyps, refs)
         return self._tokens[key]
 
     def matches(self, case: str, *, n_max: int, tokenizer: str | None = None) -> NgramMatches:

@@ -20,21 +20,25 @@ METRICS: Mapping[str, str] = {
     "meteor-stem": "qingting.metrics.meteor:score_meteor_stem",
     "chrf": "qingting.metrics.chrf:score_chrf",
     "distinct": "qingting.metrics.diversity:score_distinct",
+    "self-bleu": "qingting.metrics.diversity:score_self_bleu",
     "repetition": "qingting.metrics.diversity:score_repetition",
     "length": "qingting.metrics.diversity:score_length",
 }
 """Name → ``"module:function"`` taking a ``TextPairs`` and returning one or more scores."""
 
-NEED_NO_REFERENCE = frozenset({"distinct", "repetition", "length"})
+NEED_NO_REFERENCE = frozenset({"distinct", "self-bleu", "repetition", "length"})
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class TextScores:
-    """Every asked score of the same items; ``scores["rouge-1-f"]`` is a ``MetricScores``."""
+    """Every asked score of the same items; ``scores["rouge-1-f"]`` is a ``MetricScores``.
+
+    ``language`` is ``None`` where another stack decided how text is cut.
+    """
 
     scores: Mapping[str, MetricScores]
     n_items: int
-    language: Language
+    language: Language | None
 
     def __getitem__(self, name: str) -> MetricScores:
         return self.scores[name]
