@@ -1,4 +1,4 @@
-"""``qingting metrics``: automatic metrics over files of replies."""
+"""``qingting metrics``: automatic metrics over files of replies, answers and labels."""
 
 from __future__ import annotations
 
@@ -7,34 +7,55 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from qingting.cli.metrics_choice import choice
+from qingting.cli.metrics_classify import classify
+from qingting.cli.metrics_compare import compare
+
 if TYPE_CHECKING:
     from qingting.metrics.text import TextScores
 
 app = typer.Typer(
-    help="Score replies against references: BLEU, ROUGE, METEOR, chrF, diversity.",
+    help="Score replies, answers to choice questions and labels: BLEU, ROUGE, accuracy, F1 …",
     no_args_is_help=True,
 )
 
-_SHOWN_PROBLEMS = 20
+_DEFAULT_METRICS = "bleu,rouge,meteor,chrf,distinct,length"
 
 
 @app.callback()
 def _metrics() -> None:
-    """Score replies against references."""
+    """Score replies, answers to choice questions and labels."""
+
+
+app.command()(choice)
+app.command()(classify)
+app.command()(compare)
 
 
 @app.command()
 def score(
     pairs: Annotated[Path, typer.Argument(help="JSON Lines or CSV, one reply per row.")],
     metrics: Annotated[
-        str, typer.Option(help="Names joined by commas, such as bleu,rouge,chrf,distinct.")
-    ] = "bleu,rouge,meteor,chrf,distinct,length",
+        str | None,
+        typer.Option(
+            help="Names joined by commas, such as bleu,rouge,chrf,distinct. "
+            f"[default: {_DEFAULT_METRICS}, or with --like all that the stack has]",
+            show_default=False,
+        ),
+    ] = None,
     language: Annotated[
         Literal["zh", "en"], typer.Option(help="Decides how text becomes tokens.")
     ] = "zh",
     by: Annotated[
         Literal["char", "word"] | None,
         typer.Option(help="Tokens: Chinese by character (default) or word; English by word."),
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            help="Reproduce another stack's numbers: sacrebleu-13a, sacrebleu-zh, sacrebleu-char, "
+            "evalscope, llama-factory, ms-swift, emollm, rouge-chinese, rouge-chinese-char."
+        ),
     ] = None,
     level: Annotated[
         Literal["corpus", "item"], typer.Option(help="One value for the file, or one per row.")
@@ -48,33 +69,39 @@ def score(
     """Print each metric with its signature and the number of rows that it could score."""
     import json
 
-    from qingting.core.errors import SpecificationError, did_you_mean
+    from qingting.cli.metrics_words import show_problems
+    from qingting.core.errors import SpecificationError
     from qingting.metrics.pair_files import read_pairs
-    from qingting.metrics.text import METRICS, score_texts
 
     if pairs.is_dir():
         raise SpecificationError(f"{pairs}: a folder; name a file of replies")
-    asked = [name.strip() for name in metrics.split(",") if name.strip()]
-    for name in asked:
-        if name not in METRICS:
-            raise SpecificationError(
-                f"there is no metric {name!r}.{did_you_mean(name, METRICS)} "
-                f"Known are: {', '.join(METRICS)}."
-            )
+    asked = None if metrics is None else _asked(metrics, like=like)
     read = read_pairs(pairs, hypothesis_column=hypothesis_column, reference_column=reference_column)
-    for problem in read.problems[:_SHOWN_PROBLEMS]:
-        typer.echo(problem, err=True)
-    if len(read.problems) > _SHOWN_PROBLEMS:
-        typer.echo(f"… and {len(read.problems) - _SHOWN_PROBLEMS} more rows", err=True)
-    scores = score_texts(
-        read.hypotheses,
-        read.references,
-        metrics=asked,
-        language=language,
-        unit=by,
-    )
+    show_problems(read.problems)
+    scores: TextScores
+    if like is None:
+        from qingting.metrics.text import score_texts
+
+        scores = score_texts(
+            read.hypotheses,
+            read.references,
+            metrics=asked or _DEFAULT_METRICS.split(","),
+            language=language,
+            unit=by,
+        )
+    else:
+        from qingting.metrics.compatibility import score_like
+
+        if by is not None:
+            raise SpecificationError(f"--by has no part in --like {like}, which cuts text itself")
+        if read.references is None:
+            raise SpecificationError(
+                f"{pairs}: --like {like} needs references; name their column with "
+                "--reference-column"
+            )
+        scores = score_like(read.hypotheses, read.references, like=like, metrics=asked)
     if as_json:
-        record = _record(scores, level=level, problems=read.problems)
+        record = _record(scores, level=level, problems=read.problems, like=like)
         typer.echo(json.dumps(record, ensure_ascii=False, indent=2))
     elif level == "item":
         _print_items(scores)
@@ -82,12 +109,33 @@ def score(
         _print_corpus(scores)
 
 
+def _asked(metrics: str, *, like: str | None) -> list[str]:
+    """Return the named metrics; with ``like`` the stack itself says which it has."""
+    from qingting.core.errors import SpecificationError, did_you_mean
+    from qingting.metrics.text import METRICS
+
+    asked = [name.strip() for name in metrics.split(",") if name.strip()]
+    for name in asked:
+        if like is None and name not in METRICS:
+            raise SpecificationError(
+                f"there is no metric {name!r}.{did_you_mean(name, METRICS)} "
+                f"Known are: {', '.join(METRICS)}."
+            )
+    if not asked:
+        raise SpecificationError(f"--metrics names none; known are: {', '.join(METRICS)}")
+    return asked
+
+
 def _record(
-    scores: TextScores, *, level: Literal["corpus", "item"], problems: tuple[str, ...]
+    scores: TextScores,
+    *,
+    level: Literal["corpus", "item"],
+    problems: tuple[str, ...],
+    like: str | None,
 ) -> dict[str, Any]:
     from qingting.core.missing import Missing
 
-    record = {**scores.to_record(), "problems": list(problems)}
+    record = {**scores.to_record(), "like": like, "problems": list(problems)}
     if level == "item":
         for name, one in scores.scores.items():
             record["scores"][name]["items"] = [

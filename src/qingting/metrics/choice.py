@@ -55,16 +55,26 @@ class ChoiceScores:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What answering every item with one letter would score on items with a usable key."""
+    """What answering every item with one letter would score on items with a usable key.
+
+    ``credit``: the sum of elastic credit, which a single letter also earns where several options
+    are right.
+    """
 
     letter: str
     n_right: int
     n_items: int
+    credit: float = 0.0
 
     @property
     def accuracy(self) -> float | Missing:
         """Return the share of items that the letter gets exactly right."""
         return self.n_right / self.n_items if self.n_items else Missing("no item has a usable key")
+
+    @property
+    def elastic(self) -> float | Missing:
+        """Return the mean elastic credit of the letter."""
+        return self.credit / self.n_items if self.n_items else Missing("no item has a usable key")
 
 
 def score_choices(
@@ -128,14 +138,20 @@ def elastic_credit(answer: Choice, key: Choice) -> float:
 def always_one_letter(
     keys: Sequence[Choice | Missing], letters: Sequence[str]
 ) -> tuple[Baseline, ...]:
-    """Return for each letter what answering it everywhere would score exactly.
+    """Return for each letter what answering it everywhere would score.
 
     To be printed beside every accuracy: keys are rarely balanced, and a model that fell in love
     with a letter looks clever. Items without a usable key are left out.
     """
     usable = [key for key in keys if not isinstance(key, Missing)]
     return tuple(
-        Baseline(letter, sum(key == {letter} for key in usable), len(usable)) for letter in letters
+        Baseline(
+            letter,
+            sum(key == {letter} for key in usable),
+            len(usable),
+            sum(elastic_credit(frozenset(letter), key) for key in usable),
+        )
+        for letter in letters
     )
 
 

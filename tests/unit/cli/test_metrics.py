@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from qingting.cli.metrics import app
-from qingting.core.errors import SpecificationError
+from qingting.core.errors import DataError, IncomparableError, SpecificationError
 
 runner = CliRunner()
 
@@ -57,3 +57,60 @@ def test_an_unknown_metric_or_a_folder_is_told_with_its_cure(pairs):
     result = runner.invoke(app, ["score", str(pairs.parent)])
     assert isinstance(result.exception, SpecificationError)
     assert "a folder; name a file" in str(result.exception)
+
+
+def test_another_stack_is_reproduced_by_name(pairs):
+    result = runner.invoke(app, ["score", str(pairs), "--like", "llama-factory", "--json"])
+    record = json.loads(result.stdout)
+    assert record["like"] == "llama-factory"
+    assert set(record["scores"]) == {"bleu-4", "rouge-1-f", "rouge-2-f", "rouge-l-f"}
+    assert "like:llama-factory" in record["scores"]["bleu-4"]["signature"]
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--like", "evalscop"], "Did you mean 'evalscope'"),
+        (["--like", "evalscope", "--metrics", "chrf"], "evalscope has no such metric"),
+        (["--like", "evalscope", "--by", "char"], "--by has no part in --like"),
+        (["--metrics", ","], "--metrics names none"),
+    ],
+)
+def test_what_a_stack_does_not_have_is_refused(pairs, options, why):
+    result = runner.invoke(app, ["score", str(pairs), *options])
+    assert isinstance(result.exception, SpecificationError)
+    assert why in str(result.exception)
+
+
+@pytest.fixture
+def printed(pairs):
+    def _printed(name, *options):
+        path = pairs.parent / name
+        path.write_text(runner.invoke(app, ["score", str(pairs), "--json", *options]).stdout)
+        return str(path)
+
+    return _printed
+
+
+def test_equal_signatures_are_compared(printed):
+    one, other = printed("one.json"), printed("other.json", "--metrics", "chrf,length")
+    result = runner.invoke(app, ["compare", one, other, "--json"])
+    rows = json.loads(result.stdout)["scores"]
+    assert [(row["metric"], row["difference"]) for row in rows] == [("chrf", 0.0), ("length", 0.0)]
+    assert "chrf" in runner.invoke(app, ["compare", one, other]).stdout
+
+
+def test_different_signatures_are_refused_with_a_sentence(printed):
+    by_character, by_word = printed("char.json"), printed("word.json", "--by", "word")
+    result = runner.invoke(app, ["compare", by_character, by_word])
+    assert isinstance(result.exception, IncomparableError)
+    assert "tok is char on one side and rjieba" in str(result.exception)
+    other = printed("swift.json", "--like", "ms-swift")
+    result = runner.invoke(app, ["compare", by_character, other])
+    assert isinstance(result.exception, IncomparableError)
+
+
+def test_a_file_that_is_no_result_is_refused(pairs):
+    result = runner.invoke(app, ["compare", str(pairs), str(pairs)])
+    assert isinstance(result.exception, DataError)
+    assert "not what qingting metrics score --json prints" in str(result.exception)

@@ -64,7 +64,10 @@ def test_always_one_letter_is_counted_over_usable_keys():
         ("B", 2, 2 / 4),
         ("C", 0, 0.0),
     ]
+    # Elastically A earns half of AB as well, and so does B.
+    assert [one.elastic for one in baselines] == [1.5 / 4, 2.5 / 4, 0.0]
     assert isinstance(always_one_letter([], "A")[0].accuracy, Missing)
+    assert isinstance(always_one_letter([], "A")[0].elastic, Missing)
 
 
 def test_the_likeliest_option_is_chosen_and_a_tie_is_not():
