@@ -308,6 +308,17 @@ def test_half_precision_trains_an_adapter_with_a_classifier_in_fp32(make_job: Ma
     assert trainer.run()["final_loss"] > 0
 
 
+@pytest.mark.parametrize(("model", "task"), [("bert", "classification"), ("gpt2", "generation")])
+def test_recomputing_activations_changes_nothing(make_job: MakeJob, model: str, task: str) -> None:
+    found = []
+    for is_on in (False, True):
+        job = make_job(model, task=task, name=f"checkpointed-{is_on}", method="full")
+        job = job.model_copy(update={"gradient_checkpointing": is_on})
+        train(job, said)
+        found.append((Path(job.output) / "log.jsonl").read_bytes())
+    assert found[0] == found[1]
+
+
 def test_an_unknown_label_is_an_error(make_job: MakeJob) -> None:
     job = make_job()
     with pytest.raises(DataError, match="is none of the labels"):
