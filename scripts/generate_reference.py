@@ -79,12 +79,13 @@ MEANINGS: Mapping[str, str] = {
     "Recipe.max_steps": "Number of optimiser steps.",
     "Recipe.token_budget": "Real tokens an arm trains on, averaged over the arms' tokenizers.",
     "Recipe.effective_batch": "Dialogues in one optimiser step.",
-    "Recipe.micro_batch": "Rows in one forward pass; `auto`: 4 on CPU, 8 on a GPU, at most the "
-    "effective batch. Halved when memory runs out.",
+    "Recipe.micro_batch": "Rows in one forward pass; `auto`: 4 on CPU; on a GPU the largest power of "
+    "two that is predicted to fit, at most 8 rows or 24,576 tokens. Halved when memory runs out.",
     "Recipe.max_length": "Tokens a dialogue may have under every tokenizer, and tokens of a "
     "packed row.",
     "Recipe.packing": "Put several dialogues of a step into one row; no attention crosses them.",
-    "Recipe.gradient_checkpointing": "Compute activations twice to save memory; `auto`: on a GPU.",
+    "Recipe.gradient_checkpointing": "Compute activations twice to save memory; `auto`: on a GPU "
+    "where 4,096 tokens would not fit without it.",
     "Recipe.precision": "`auto`: bf16 where the hardware multiplies it natively, else fp32.",
     "Recipe.attention": "Recorded with the run. The native engine keeps packed dialogues apart "
     "with attention of its own.",
