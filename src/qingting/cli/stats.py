@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from qingting.cli import stats_agreement, stats_compare, stats_judge, stats_rank
+from qingting.cli import stats_agreement, stats_compare, stats_judge, stats_rank, stats_ratings
 
 app = typer.Typer(
     help="Rank, rate, compare, agree, plan and decide on tables of judgments.",
@@ -21,3 +21,4 @@ app.command()(stats_agreement.agreement)
 app.command()(stats_compare.compare)
 app.command()(stats_judge.judge)
 app.command()(stats_rank.rank)
+app.command()(stats_ratings.ratings)
