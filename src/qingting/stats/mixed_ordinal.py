@@ -22,6 +22,7 @@ _DIFFERENCE = 1e-3
 # Below this a scale is compared with exactly 0.
 _SMALL_SCALE = 0.1
 _LARGEST_EFFECT = 15.0
+_LARGEST_SCALE = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +182,14 @@ def _maximize(search: _Search, values: FloatArray) -> tuple[FloatArray, _Point, 
     values, point = _climb(search, values)
     for _ in range(8):
         curvature = search.curvature(values)
-        try:
-            np.linalg.cholesky(curvature)
-        except np.linalg.LinAlgError:
-            break
+        eigenvalues, directions = np.linalg.eigh(curvature)
+        if eigenvalues[0] <= 0:
+            # Scales close to 0 may be a saddle, from which no slope leads away.
+            away = _leaving(search, values, np.asarray(directions[:, 0], float))
+            if away is None:
+                break
+            values, point = _climb(search, away)
+            continue
         move = np.linalg.solve(curvature, point.gradient)
         if 0.5 * float(point.gradient @ move) < _FINAL_GAIN:
             break
@@ -202,6 +207,22 @@ def _maximize(search: _Search, values: FloatArray) -> tuple[FloatArray, _Point, 
         if 0.5 * float(point.gradient @ np.linalg.solve(curvature, point.gradient)) < _FINAL_GAIN:
             break
     return values, point, curvature
+
+
+def _leaving(search: _Search, values: FloatArray, direction: FloatArray) -> FloatArray | None:
+    """Return values off a saddle along the direction that bends upwards, or None."""
+    scales = direction[search.n_fixed :]
+    if not len(scales) or np.abs(scales).max() < 0.1:
+        return None
+    here = search.at(values).log_likelihood
+    step = _FIRST_SCALE * direction / np.abs(scales).max()
+    for size in (1.0, -1.0, 0.4, -0.4, 0.1, -0.1):
+        tried = values + size * step
+        if (np.diff(tried[: search.n_thresholds]) > 0).all() and (
+            search.at(tried).log_likelihood > here + 1e-9
+        ):
+            return np.asarray(tried)
+    return None
 
 
 def _climb(search: _Search, values: FloatArray) -> tuple[FloatArray, _Point]:
@@ -244,6 +265,11 @@ def _climb(search: _Search, values: FloatArray) -> tuple[FloatArray, _Point]:
         if np.abs(point.parameters.effects).max(initial=0.0) > _LARGEST_EFFECT:
             raise UndefinedStatisticError(
                 "an effect is infinite: the ratings of some arms do not overlap with the others'"
+            )
+        if np.abs(point.parameters.scales).max() > _LARGEST_SCALE:
+            raise UndefinedStatisticError(
+                "the spread of a random effect is infinite: prompts, raters or replies determine "
+                "their ratings, and too few vary"
             )
     return values, point
 
