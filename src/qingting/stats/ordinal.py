@@ -195,6 +195,8 @@ def fit_ordinal(data: OrdinalData) -> OrdinalFit:
                 if value >= likelihood - 1e-9:
                     break
             size /= 2
+        else:
+            break
         thresholds, effects = tried
         likelihood = value
         if effects.size and np.abs(effects).max() > _LARGEST_EFFECT:

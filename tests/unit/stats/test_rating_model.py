@@ -203,6 +203,22 @@ def test_arms_whose_ratings_do_not_overlap_are_undefined():
         fit_ordinal_mixed(table(rows))
 
 
+def test_prompts_that_determine_their_ratings_are_undefined():
+    rows = [(a, p, r, 1.0 + int(p[1:]) % 2) for a, p, r, _ in study()]
+    with pytest.raises(UndefinedStatisticError, match="spread of a random effect is infinite"):
+        fit_ordinal_mixed(table(rows))
+
+
+def test_every_small_study_ends_at_a_proper_maximum():
+    # At scale 0 the slope is 0 whatever the data say, so a search could stop at a saddle.
+    r = np.random.default_rng(5)
+    for seed in range(40):
+        rows = [row for row in study(seed, n_prompts=12, n_raters=4) if r.random() < 0.7]
+        fit = fit_ordinal_mixed(table(rows))
+        assert fit.convergence.converged
+        assert fit.convergence.smallest_curvature > 0
+
+
 def test_one_rater_says_nothing_about_raters():
     fit = fit_ordinal_mixed(table(study(n_raters=1, n_prompts=40, kept=1.0)))
     assert isinstance(fit.severities, Missing)
