@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -14,6 +14,7 @@ from qingting.spec.experiment import Experiment, expand_shorthand, merged_recipe
 from qingting.spec.recipe import Recipe
 
 KeyPath = tuple[str | int, ...]
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class Source(NamedTuple):
@@ -115,6 +116,25 @@ def parse_experiment(source: Source) -> Experiment:
     if problems or experiment is None:
         raise SpecificationError(sorted(set(problems), key=lambda p: _line_of(p.place)))
     return experiment
+
+
+def validated(source: Source, model: type[ModelT]) -> ModelT:
+    """Return parsed YAML as another strict model, such as a rule; every problem at once.
+
+    Raises:
+        SpecificationError: every problem, each with file, line and key path.
+    """
+    if not isinstance(source.values, dict):
+        raise SpecificationError(f"{source.file}: expected a mapping of keys; this file holds none")
+    try:
+        text = json.dumps(source.values, allow_nan=False)
+    except ValueError:
+        raise SpecificationError(f"{source.file}: .nan and .inf are no numbers here") from None
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        problems = _problems_of(error, model, source, prefix=())
+        raise SpecificationError(sorted(set(problems), key=lambda p: _line_of(p.place))) from None
 
 
 def _to_json(source: Source) -> str:

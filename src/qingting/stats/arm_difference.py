@@ -67,15 +67,15 @@ def arm_difference(
     Source: Cameron, Gelbach and Miller (2011), §2, for the mean; degrees of freedom as their §4.
     """
     require_level(confidence_level)
-    first = np.asarray(is_first, bool)
+    first = np.array([bool(one) for one in is_first])
     values = np.asarray(scores, np.float64)
     names, item = _numbered(prompts)
     n_of = np.stack([np.bincount(item[side], minlength=len(names)) for side in (first, ~first)])
-    keep = (n_of > 0).all(axis=0)[item]
+    keep = np.asarray((n_of > 0).all(axis=0))[item]
     if not keep.any():
         raise UndefinedStatisticError("no difference: no prompt has ratings of both arms")
     first, values = first[keep], values[keep]
-    _, item = _numbered([prompts[i] for i in np.flatnonzero(keep)])
+    _, item = _numbered([prompts[i] for i in np.flatnonzero(keep).tolist()])
     n_prompts = int(item.max()) + 1
     n_of = np.stack([np.bincount(item[side], minlength=n_prompts) for side in (first, ~first)])
     weights = 1 / (n_prompts * np.where(first, n_of[0][item], n_of[1][item]))
@@ -85,7 +85,7 @@ def arm_difference(
     df, variance, method = n_prompts - 1, by_prompt, "Student t, clustered by prompt"
     n_raters = 0
     if raters is not None:
-        _, rater = _numbered([raters[i] for i in np.flatnonzero(keep)])
+        _, rater = _numbered([raters[i] for i in np.flatnonzero(keep).tolist()])
         n_raters = int(rater.max()) + 1
         if n_raters > 1:
             cells = np.unique(item * n_raters + rater, return_inverse=True)[1]

@@ -210,6 +210,6 @@ def _bets(units: FloatArray, confidence_level: float) -> FloatArray:
     return np.asarray(bets)
 
 
-def _stake(bet: FloatArray, distance: FloatArray) -> FloatArray:
+def _stake(bet: FloatArray, distance: FloatArray | np.float64) -> FloatArray:
     """Return a bet cut so that no outcome can lose more than half of the capital."""
     return np.minimum(bet, _MOST_AT_STAKE / np.maximum(distance, 1e-12))

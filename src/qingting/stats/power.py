@@ -222,8 +222,8 @@ def smallest_design(
 ) -> Search:
     """Return the smallest number of prompts (or raters) with at least the wanted power.
 
-    Doubles, then halves the gap, always with the same seed, so that chance hardly moves the
-    order; the answer's power still has its Monte-Carlo error. ``Missing`` when ``most`` would not
+    Doubles, then halves the gap down to 4%: each power has a Monte-Carlo error, and near the
+    wanted one a finer answer would follow chance. ``Missing`` when ``most`` would not
     do, as happens where raters, not prompts, limit what can be known.
     """
     if not 0 < wanted < 1:
@@ -237,6 +237,11 @@ def smallest_design(
         return tried[n]
 
     low = max(2, design.ratings_per_prompt) if vary == "raters" else 2
+    # More raters than ratings are no raters.
+    if vary == "raters":
+        most = max(low, min(most, design.n_prompts * design.ratings_per_prompt))
+    else:
+        low = max(low, -(-design.n_raters // design.ratings_per_prompt))
     smallest = _bisected(lambda n: at(n).power >= wanted, low, most)
     ordered = tuple(tried[n] for n in sorted(tried))
     if smallest is None:
@@ -259,7 +264,7 @@ def _bisected(is_enough: Callable[[int], bool], low: int, most: int) -> int | No
         if high >= most:
             return None
         low, high = high, min(2 * high, most)
-    while high - low > max(1, high // 100):
+    while high - low > max(1, high // 25):
         middle = (low + high) // 2
         low, high = (low, middle) if is_enough(middle) else (middle, high)
     return high
@@ -274,7 +279,32 @@ def _check(design: Design, question: Question) -> None:
             f"{design.ratings_per_prompt} ratings of each prompt need as many raters, and there "
             f"are {design.n_raters}"
         )
+    if design.n_raters > design.n_prompts * design.ratings_per_prompt:
+        raise ValueError(f"{design.n_raters} raters are more than there are ratings to give")
     if question.analysis == "two-way" and design.n_raters < 2:
         raise ValueError("one rater has no spread between raters: analyse by prompts only")
     if question.outcome == "pairs" and not 0 < question.effect < 1:
         raise ValueError(f"the outcome of a pair lies between 0 and 1, got {question.effect}")
+
+
+def curve_of(
+    design: Design,
+    question: Question,
+    model: VarianceModel,
+    *,
+    vary: Literal["prompts", "raters"] = "prompts",
+    seed: int,
+    n_runs: int = DEFAULT_RUNS,
+) -> Search:
+    """Return the power of a design, and of a quarter, half, one and a half and twice its size."""
+    sizes = [design]
+    for share in (0.25, 0.5, 1.5, 2.0):
+        n = round(share * design[vary == "raters"])
+        least = max(2, design.ratings_per_prompt) if vary == "raters" else 2
+        if vary == "prompts":
+            least = max(least, -(-design.n_raters // design.ratings_per_prompt))
+        most = design.n_prompts * design.ratings_per_prompt if vary == "raters" else n
+        if least <= n <= most:
+            sizes.append(design._replace(**{f"n_{vary}": n}))
+    tried = [power_of(size, question, model, seed=seed, n_runs=n_runs) for size in sizes]
+    return Search(tried[0], tuple(sorted(tried, key=lambda one: one.design)))
