@@ -46,7 +46,10 @@ def band_figure(
     y = Scale(*(limits or padded(heights)), box.bottom, box.top)
     _frame(canvas, x, y, box)
     canvas.line((box.left, y(line[0])), (box.right, y(line[0])), "baseline")
-    canvas.text((box.right, y(line[0]) - 5), line[1], "base-label", anchor="end")
+    below = points[-1].value >= line[0]  # the label keeps clear of the end of the curve
+    canvas.text(
+        (box.right, y(line[0]) + (14 if below else -5)), line[1], "base-label", anchor="end"
+    )
     canvas.path([(x(p.x), y(p.value)) for p in points], "curve validation c0")
     if are_few:
         for p in points:
