@@ -216,7 +216,7 @@ def _leaving(search: _Search, values: FloatArray, direction: FloatArray) -> Floa
         return None
     here = search.at(values).log_likelihood
     step = _FIRST_SCALE * direction / np.abs(scales).max()
-    for size in (1.0, -1.0, 0.4, -0.4, 0.1, -0.1):
+    for size in (1.0, -1.0, 0.4, -0.4, 0.1, -0.1, 0.03, -0.03, 0.01, -0.01):
         tried = values + size * step
         if (np.diff(tried[: search.n_thresholds]) > 0).all() and (
             search.at(tried).log_likelihood > here + 1e-9
