@@ -16,7 +16,7 @@ from qingting.stats.proportions import wilson_interval
 Outcome = Literal["likert", "pairs"]
 Analysis = Literal["two-way", "prompts"]
 DEFAULT_RUNS = 2000
-MOST = 20_000
+MOST = 5000
 _CELLS_AT_ONCE = 2_000_000
 
 
