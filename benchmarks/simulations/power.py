@@ -8,13 +8,17 @@ the reply shown first, and in some rows a tenth of all ratings lost; they are an
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from qingting.core.missing import Missing
 from qingting.stats.arm_difference import arm_difference
+from qingting.stats.clusters import Interval
 from qingting.stats.decision import decide
 from qingting.stats.decision_rule import DecisionRule
 from qingting.stats.judgment_files import Judgments, Label, Score
+from qingting.stats.more_ratings import more_for_difference
 from qingting.stats.power import Design, Question, VarianceModel, power_of
 from simulations.row import SimRow
 
@@ -71,7 +75,7 @@ def gain_for(rng: Rng, difference: float) -> float:
 def simulate(n_runs: int, seed: int) -> list[SimRow]:
     """Return predicted and realised power, type I error, and the errors of ``decide``."""
     rng = np.random.default_rng(seed)
-    return [*power_rows(n_runs, rng), *decision_rows(n_runs, rng)]
+    return [*power_rows(n_runs, rng), *decision_rows(n_runs, rng), *settling_rows(n_runs, rng)]
 
 
 def power_rows(n_runs: int, rng: Rng) -> list[SimRow]:
@@ -122,23 +126,58 @@ def decision_rows(n_runs: int, rng: Rng) -> list[SimRow]:
     worse = -gain_for(rng, 0.3)
     rows = []
     for name, gain, fluency, p_fail, bar, claim in (
-        ("equal quality, safe", equal, 0.3, 0.0, 0.025, "promotes falsely at most"),
-        ("better, but unsafe: 5% fail", better, 0.3, 0.05, 0.05, "promotes falsely at most"),
-        ("better, but unsafe: 10% fail", better, 0.3, 0.10, 0.05, "promotes falsely at most"),
+        ("equal quality, safe", equal, 0.3, 0.0, 0.025, "rejects a true null: promotes"),
+        ("better, but unsafe: 5% fail", better, 0.3, 0.05, 0.05, "rejects a true null: promotes"),
+        ("better, but unsafe: 10% fail", better, 0.3, 0.10, 0.05, "rejects a true null: promotes"),
         ("better, but a criterion worse by its margin", better, worse, 0.0, 0.025,
-         "promotes falsely at most"),
-        ("equal quality and 5% fail", equal, 0.3, 0.05, 0.025, "promotes falsely at most"),
-        ("better in both, 0.5% fail", better, 0.3, 0.005, float("nan"),
-         "promotes (no nominal level)"),
-        ("better in both, 0.5% fail", better, 0.3, 0.005, 0.05, "refuses falsely at most"),
+         "rejects a true null: promotes"),
+        ("equal quality and 5% fail", equal, 0.3, 0.05, 0.025, "rejects a true null: promotes"),
+        ("better in both, 0.5% fail", better, 0.3, 0.005, 1.0,
+         "claims nothing: promotes a good candidate"),
+        ("better in both, 0.5% fail", better, 0.3, 0.005, 0.05, "rejects a true null: refuses"),
     ):  # fmt: skip
         counts = {"promote": 0, "do not promote": 0, "inconclusive": 0}
         for _ in range(n_runs):
             counts[_decided(rule, rng, design, gain, fluency, p_fail)] += 1
-        answer = "do not promote" if claim.startswith("refuses") else "promote"
+        answer = "do not promote" if claim.endswith("refuses") else "promote"
         rows.append(
             SimRow(f"{name}; 60 prompts, 12 raters, 3 each, 120 safety answers", "decide", claim,
                    bar, counts[answer] / n_runs, n_runs)
+        )  # fmt: skip
+    return rows
+
+
+def settling_rows(n_runs: int, rng: Rng) -> list[SimRow]:
+    """Return how often a study of the size that was said to settle a clause settles it."""
+    rows = []
+    for design, difference in ((Design(24, 12, 3), 0.25), (Design(60, 20, 2), 0.2)):
+        gain = gain_for(rng, difference)
+        pilots = []
+        for _ in range(400):
+            first, items, who, scores = study(rng, design, gain, 0.0)
+            pilots.append(arm_difference(first, items.tolist(), scores, raters=who.tolist()))
+        half = float(np.median([one.interval.high - one.value for one in pilots]))
+        # A pilot that saw just the truth, with the usual width.
+        seen = replace(
+            pilots[0],
+            value=difference,
+            interval=Interval(difference - half, difference + half),
+        )
+        more = more_for_difference(seen, 0.0)
+        assert not isinstance(more, Missing)
+        times = 1 + more.n_prompts / design.n_prompts
+        larger = Design(
+            design.n_prompts + more.n_prompts, round(design.n_raters * times), design[2]
+        )
+        settled = 0
+        for _ in range(n_runs):
+            first, items, who, scores = study(rng, larger, gain, 0.0)
+            found = arm_difference(first, items.tolist(), scores, raters=who.tolist())
+            settled += found.interval.low > 0
+        rows.append(
+            SimRow(f"{difference} points; pilot of {design[0]} prompts, {design[1]} raters; grown to "
+                   f"{larger[0]} and {larger[1]}", "more ratings", "settles as often as said",
+                   0.8, settled / n_runs, n_runs)
         )  # fmt: skip
     return rows
 

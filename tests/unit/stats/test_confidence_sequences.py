@@ -96,9 +96,7 @@ def test_later_votes_never_change_the_past():
 
 
 def test_scores_wait_for_both_arms():
-    units = completed_units(
-        ["a", "a", "b"], [5.0, 3.0, 4.0], votes_per_prompt=1, sides=[0, 1, 0]
-    )
+    units = completed_units(["a", "a", "b"], [5.0, 3.0, 4.0], votes_per_prompt=1, sides=[0, 1, 0])
     assert units.values.tolist() == [2.0]
     assert units.n_open == 1
 
