@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from qingting.cli.output import print_json
 
 if TYPE_CHECKING:
     from qingting.core.dialogue import Dialogue
@@ -83,7 +85,7 @@ def check(
             typer.echo(f"{quarantine}: {sink.n_records} records quarantined", err=True)
     _tell(report.notices)
     if as_json:
-        _print_json(report.to_record())
+        print_json(report.to_record())
     else:
         from qingting.cli.data_report import print_report
 
@@ -156,7 +158,7 @@ def convert(
     if result.keys_left_out:
         typer.echo(f"not carried over: {', '.join(result.keys_left_out)}", err=True)
     if as_json:
-        _print_json(result.to_record())
+        print_json(result.to_record())
         return
     typer.echo(
         f"{output}: {result.n_dialogues:,} dialogues, {result.n_turns:,} turns as {to}; "
@@ -229,7 +231,7 @@ def split(
     counts = {f"n_{name}": len(side) for name, side in zip(names, written, strict=True)}
     counts |= {"n_groups": len(set(groups)), "n_quarantined": sink.n_records}
     if as_json:
-        _print_json(counts)
+        print_json(counts)
         return
     for name, side in zip(names, written, strict=True):
         typer.echo(f"{files[name]}: {len(side):,} dialogues")
@@ -278,12 +280,6 @@ def _tell(notices: Collection[str]) -> None:
         typer.echo(notice, err=True)
     if len(notices) > _SHOWN_NOTICES:
         typer.echo(f"… and {len(notices) - _SHOWN_NOTICES} more such files", err=True)
-
-
-def _print_json(record: dict[str, Any]) -> None:
-    import json
-
-    typer.echo(json.dumps(record, ensure_ascii=False, indent=2))
 
 
 @contextmanager

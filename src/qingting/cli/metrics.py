@@ -67,9 +67,7 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print each metric with its signature and the number of rows that it could score."""
-    import json
-
-    from qingting.cli.metrics_words import show_problems
+    from qingting.cli.output import print_json, show_problems
     from qingting.core.errors import SpecificationError
     from qingting.metrics.pair_files import read_pairs
 
@@ -102,7 +100,7 @@ def score(
         scores = score_like(read.hypotheses, read.references, like=like, metrics=asked)
     if as_json:
         record = _record(scores, level=level, problems=read.problems, like=like)
-        typer.echo(json.dumps(record, ensure_ascii=False, indent=2))
+        print_json(record)
     elif level == "item":
         _print_items(scores)
     else:

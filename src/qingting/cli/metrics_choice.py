@@ -35,9 +35,7 @@ def choice(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print accuracy, elastic credit and calibration, beside what one letter alone would score."""
-    import json
-
-    from qingting.cli.metrics_words import show_problems
+    from qingting.cli.output import print_json, show_problems
     from qingting.core.errors import UndefinedStatisticError
     from qingting.core.missing import Missing
     from qingting.metrics.calibration import calibrate_choices
@@ -100,7 +98,7 @@ def choice(
                 for one in baselines
             ],
         }
-        typer.echo(json.dumps(record, ensure_ascii=False, indent=2))
+        print_json(record)
         return
     for source, one in results.items():
         _show(source, one, confidence_level)

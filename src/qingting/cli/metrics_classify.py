@@ -31,9 +31,7 @@ def classify(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print accuracy, precision, recall, F1, MCC, AUROC and the confusion matrix."""
-    import json
-
-    from qingting.cli.metrics_words import show_problems
+    from qingting.cli.output import print_json, show_problems
     from qingting.metrics.classification import classification_report
     from qingting.metrics.label_files import read_labels
 
@@ -65,7 +63,7 @@ def classify(
             "problems": [str(problem) for problem in read.problems],
             **scores.to_record(),
         }
-        typer.echo(json.dumps(record, ensure_ascii=False, indent=2))
+        print_json(record)
         return
     _show(scores)
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from qingting.cli.output import print_json
+
 
 def compare(
     first: Annotated[Path, typer.Argument(help="What qingting metrics score --json printed.")],
@@ -18,7 +20,6 @@ def compare(
     A difference without an interval is not evidence yet: for that, give the values per item to
     ``qingting stats compare``.
     """
-    import json
 
     from qingting.core.errors import IncomparableError
     from qingting.core.missing import is_missing_record
@@ -51,7 +52,7 @@ def compare(
         )
     if as_json:
         record = {"first": str(first), "second": str(second), "scores": rows}
-        typer.echo(json.dumps(record, ensure_ascii=False, indent=2))
+        print_json(record)
         return
     width = max([6, *map(len, shared)])
     typer.echo(f"{'metric':<{width}}  {'first':>9}  {'second':>9}  {'difference':>10}  signature")

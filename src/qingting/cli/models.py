@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from qingting.cli.byte_progress import byte_progress
 from qingting.cli.models_fetch import fetch
 from qingting.cli.models_plan import plan
+from qingting.cli.output import print_json
 
 app = typer.Typer(
     help="List the models that ship and bring older checkpoints to native architectures.",
@@ -35,7 +36,7 @@ def list_models(as_json: AsJson = False) -> None:
 
     models = describe_shipped()
     if as_json:
-        _print_json([model._asdict() for model in models])
+        print_json([model._asdict() for model in models])
         return
     width = max((len(model.name) for model in models), default=0)
     for model in models:
@@ -81,7 +82,7 @@ def convert(
             on_progress=on_progress,
         )
     if as_json:
-        _print_json(result.to_record())
+        print_json(result.to_record())
         return
     rate = result.n_bytes_read / 1e6 / max(result.seconds, 1e-9)
     typer.echo(
@@ -91,9 +92,3 @@ def convert(
     )
     if result.max_logit_difference is not None:
         typer.echo(f"verified: logits differ by {result.max_logit_difference:.1g} at most")
-
-
-def _print_json(result: Any) -> None:
-    import orjson
-
-    typer.echo(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())

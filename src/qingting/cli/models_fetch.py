@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from qingting.cli.byte_progress import byte_progress
+from qingting.cli.output import print_json
 
 if TYPE_CHECKING:
     from qingting.models.fetch import FetchedModel
@@ -53,7 +54,7 @@ def fetch(
     if source is None and named is None and Path(identity).expanduser().is_dir():
         folder = resolve(identity, base=Path.cwd()).require()
         if as_json:
-            _print_json({"folder": str(folder), "source": "folder"})
+            print_json({"folder": str(folder), "source": "folder"})
         else:
             typer.echo(f"{folder}: a local folder, complete; nothing to fetch")
         return
@@ -81,7 +82,7 @@ def fetch(
                 on_progress=on_progress,
             )
     if as_json:
-        _print_json(fetched.to_record())
+        print_json(fetched.to_record())
     else:
         _print(fetched)
 
@@ -100,9 +101,3 @@ def _print(fetched: FetchedModel) -> None:
         typer.echo(f"without a stated digest: {', '.join(fetched.unverified)}")
     for path, why in fetched.left_out.items():
         typer.echo(f"left out {path}: {why}", err=True)
-
-
-def _print_json(record: dict[str, object]) -> None:
-    import orjson
-
-    typer.echo(orjson.dumps(record, option=orjson.OPT_INDENT_2).decode())

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
+from qingting.cli.output import print_json
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -258,8 +260,6 @@ def _print_json(
     device: Any,
     memory_gib: float | None,
 ) -> None:
-    import orjson
-
     from qingting.models.memory import count_parameters
 
     record = {
@@ -278,4 +278,4 @@ def _print_json(
             for candidate, rows, traced in results
         ],
     }
-    typer.echo(orjson.dumps(record, option=orjson.OPT_INDENT_2).decode())
+    print_json(record)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from qingting.cli.output import print_json
+
 if TYPE_CHECKING:
     from qingting.core.missing import Missing
     from qingting.stats.estimates import Estimate
@@ -53,14 +55,13 @@ def agreement(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print Krippendorff's alpha, kappas, intraclass correlations and consistency on repeats."""
-    import json
-
     import numpy as np
 
-    from qingting.cli.stats_words import names, scale_of, show_problems
+    from qingting.cli.stats_words import names, require_level, scale_of, show_cells
     from qingting.core.errors import SpecificationError
     from qingting.stats.rating_files import read_ratings
 
+    require_level(confidence_level, above=0)
     read = read_ratings(
         file,
         item_column=item_column,
@@ -73,7 +74,7 @@ def agreement(
         categories=names(categories),
         scale=scale_of(scale),
     )
-    show_problems(read.problems)
+    show_cells(read.problems)
     records = []
     for table in read.tables:
         chosen: MeasurementLevel
@@ -101,7 +102,7 @@ def agreement(
             "problems": [str(problem) for problem in read.problems],
             "criteria": [one.to_record() for one in records],
         }
-        typer.echo(json.dumps(record, ensure_ascii=False, indent=2))
+        print_json(record)
         return
     for one in records:
         one.show()

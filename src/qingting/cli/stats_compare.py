@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from qingting.cli.output import print_json
+
 if TYPE_CHECKING:
     from qingting.core.missing import Missing
     from qingting.stats.contrasts import Contrast
@@ -59,11 +61,9 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print each difference with interval, corrected test and, given a margin, equivalence."""
-    import json
-
     import numpy as np
 
-    from qingting.cli.stats_words import scale_of, show_problems
+    from qingting.cli.stats_words import require_level, scale_of, show_cells
     from qingting.core.errors import SpecificationError, UndefinedStatisticError
     from qingting.core.missing import Missing
     from qingting.stats.contrasts import ArmScores, contrast_arms
@@ -74,8 +74,7 @@ def compare(
 
     if margin is not None and not 0 < margin < float("inf"):
         raise SpecificationError(f"--margin {margin:g} must be positive")
-    if not 0.5 < confidence_level < 1:
-        raise SpecificationError(f"--confidence-level {confidence_level:g} must lie in 0.5–1")
+    require_level(confidence_level)
     read = read_scores(
         file,
         first=first,
@@ -91,7 +90,7 @@ def compare(
         criterion=criterion,
         scale=scale_of(scale),
     )
-    show_problems(read.problems)
+    show_cells(read.problems)
     scores, clusters = read.means(), read.cluster_of_items()
     if len(scores) < 2:
         raise SpecificationError(f"{file}: one arm only ({', '.join(scores)}); nothing to compare")
@@ -150,7 +149,7 @@ def compare(
                 for i, one in enumerate(contrasts)
             ],
         }
-        typer.echo(json.dumps(record, ensure_ascii=False, indent=2))
+        print_json(record)
         return
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)

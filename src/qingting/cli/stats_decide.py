@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qingting.cli.output import print_json
+
 if TYPE_CHECKING:
     from qingting.stats.decision import Decision
 
@@ -30,11 +32,10 @@ def decide(
 ) -> None:
     """Answer promote, do not promote, or inconclusive with what would settle it; exit code 0."""
     import hashlib
-    import json
 
     import numpy as np
 
-    from qingting.cli.stats_words import show_problems
+    from qingting.cli.stats_words import show_cells
     from qingting.stats.decision import decide as decided
     from qingting.stats.decision_rule import load_rule
     from qingting.stats.judgment_files import read_judgments
@@ -51,7 +52,7 @@ def decide(
             "score": score_column,
         },
     )
-    show_problems(read.problems)
+    show_cells(read.problems)
     for what, n in read.ignored.items():
         typer.echo(f"{n} rows of {what} do not concern the rule", err=True)
     decision = decided(loaded, read, rng=np.random.default_rng(seed))
@@ -68,7 +69,7 @@ def decide(
             "problems": [str(problem) for problem in read.problems],
             "ignored": dict(read.ignored),
         }
-        typer.echo(json.dumps(record, ensure_ascii=False, indent=2))
+        print_json(record)
         return
     _show(decision, loaded.candidate, loaded.baseline)
 

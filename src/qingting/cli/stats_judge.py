@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qingting.cli.output import print_json
+
 if TYPE_CHECKING:
     from qingting.core.missing import Missing
     from qingting.stats.prediction_powered import PredictionPowered
@@ -47,11 +49,9 @@ def judge(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print means by humans and judge together, the judge's agreement with humans, its drift."""
-    import json
-
     import numpy as np
 
-    from qingting.cli.stats_words import estimate_text, scale_of, show_problems
+    from qingting.cli.stats_words import estimate_text, require_level, scale_of, show_cells
     from qingting.core.columns import find_column, read_columns
     from qingting.core.errors import SpecificationError, UndefinedStatisticError
     from qingting.core.missing import Missing
@@ -61,8 +61,7 @@ def judge(
 
     if margin is not None and not 0 < margin < float("inf"):
         raise SpecificationError(f"--margin {margin:g} must be positive")
-    if not 0.5 < confidence_level < 1:
-        raise SpecificationError(f"--confidence-level {confidence_level:g} must lie in 0.5–1")
+    require_level(confidence_level)
     columns = read_columns(file)
     limits = scale_of(scale)
     human_name = find_column(columns, role="human", names=HUMAN_COLUMNS, mapped=human_column)
@@ -91,7 +90,7 @@ def judge(
     for numbers in (human, scored, *((following,) if following else ())):
         numbers.values[unwanted] = np.nan
     problems = [*human.problems, *scored.problems, *(following.problems if following else ())]
-    show_problems(problems)
+    show_cells(problems)
     prompts = None if item is None else columns.values(item)
     if prompts is None:
         typer.echo("warning: no column of prompts: replies count as independent", err=True)
@@ -134,7 +133,7 @@ def judge(
             "agreement": agreement.to_record(),
             "drift": None if drift is None else drift.to_record(),
         }
-        typer.echo(json.dumps(record, ensure_ascii=False, indent=2))
+        print_json(record)
         return
     for name, one in combined.items():
         if isinstance(one, Missing):

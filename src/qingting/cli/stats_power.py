@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from qingting.cli.output import print_json
+
 if TYPE_CHECKING:
     from qingting.stats.power import Design, Power, Question, Search
 
@@ -64,8 +66,6 @@ def power(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print the simulated power of a study, or the smallest study with the wanted power."""
-    import json
-
     from qingting.cli.stats_words import scale_of
     from qingting.core.errors import SpecificationError
     from qingting.core.missing import Missing
@@ -125,7 +125,7 @@ def power(
             "answer": smallest.to_record(),
             "tried": [one.to_record() for one in found.tried],
         }
-        typer.echo(json.dumps(record, ensure_ascii=False, indent=2))
+        print_json(record)
         return
     if isinstance(found.smallest, Missing):
         typer.echo(f"power {wanted:.0%} is not reached: {found.smallest.reason}")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from qingting.cli.output import print_json
+
 if TYPE_CHECKING:
     from qingting.stats.vote_files import VotesRead
     from qingting.stats.vote_results import Effect, VoteRanking
@@ -51,20 +53,14 @@ def rank(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print strengths, rank intervals and contrasts of arms that were compared in pairs."""
-    import json
-
     import numpy as np
 
-    from qingting.cli.stats_words import names, show_problems
-    from qingting.core.errors import SpecificationError
+    from qingting.cli.stats_words import names, require_level, show_cells
     from qingting.stats.elo import elo_ratings
     from qingting.stats.vote_files import read_votes
     from qingting.stats.vote_ranking import rank_votes
 
-    if not 0 < confidence_level < 1:
-        raise SpecificationError(
-            f"--confidence-level must lie between 0 and 1, not {confidence_level}"
-        )
+    require_level(confidence_level, above=0)
     read = read_votes(
         file,
         left_column=left_column,
@@ -74,7 +70,7 @@ def rank(
         rater_column=rater_column,
         covariates=names(covariates),
     )
-    show_problems(read.problems)
+    show_cells(read.problems)
     ranking = rank_votes(
         read.votes,
         rng=np.random.default_rng(seed),
@@ -90,7 +86,7 @@ def rank(
     if figure is not None:
         _draw(ranking, figure, force=force)
     if as_json:
-        typer.echo(json.dumps(_record(file, read, ranking, ratings), ensure_ascii=False, indent=2))
+        print_json(_record(file, read, ranking, ratings))
         return
     _show(ranking, ratings)
 

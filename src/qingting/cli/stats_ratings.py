@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from qingting.cli.output import print_json
+
 if TYPE_CHECKING:
     from qingting.core.missing import Missing
     from qingting.stats.arm_difference import ArmDifference
@@ -49,17 +51,14 @@ def ratings(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print how arms differ in a cumulative-link mixed model, and in means beside it."""
-    import json
     import re
 
-    from qingting.cli.stats_words import names, scale_of, show_problems
-    from qingting.core.errors import SpecificationError
+    from qingting.cli.stats_words import names, require_level, scale_of, show_cells
     from qingting.core.missing import Missing
     from qingting.stats.arm_rating_files import read_arm_ratings
     from qingting.stats.corrections import adjust
 
-    if not 0.5 < confidence_level < 1:
-        raise SpecificationError(f"--confidence-level {confidence_level:g} must lie in 0.5–1")
+    require_level(confidence_level)
     dashed = re.fullmatch(r"\s*(\d+)\s*[-–]\s*(\d+)\s*", scale or "")
     read = read_arm_ratings(
         file,
@@ -73,7 +72,7 @@ def ratings(
         criterion=criterion,
         scale=scale_of(f"{dashed[1]}:{dashed[2]}" if dashed else scale),
     )
-    show_problems(read.problems)
+    show_cells(read.problems)
     for warning in read.warnings:
         typer.echo(f"warning: {warning}", err=True)
     chosen = () if effects.strip().lower() in ("", "none") else names(effects)
@@ -104,7 +103,7 @@ def ratings(
                 for result, p_values in zip(results, adjusted, strict=True)
             ],
         }
-        typer.echo(json.dumps(record, ensure_ascii=False, indent=2))
+        print_json(record)
         return
     for result, p_values in zip(results, adjusted, strict=True):
         _show(

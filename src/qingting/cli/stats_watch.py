@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from qingting.cli.output import print_json
+
 if TYPE_CHECKING:
     from qingting.core.columns import RowProblem
     from qingting.stats.confidence_sequences import Bounds, ConfidenceSequence, Units
@@ -47,15 +49,12 @@ def watch(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print the current interval, valid at every look, and whether collecting may stop."""
-    import json
-
-    from qingting.cli.stats_words import show_problems
-    from qingting.core.errors import SpecificationError, UndefinedStatisticError
+    from qingting.cli.stats_words import require_level, show_cells
+    from qingting.core.errors import UndefinedStatisticError
     from qingting.core.missing import Missing
     from qingting.stats.confidence_sequences import confidence_sequence
 
-    if not 0.5 < confidence_level < 1:
-        raise SpecificationError(f"--confidence-level {confidence_level:g} must lie in 0.5–1")
+    require_level(confidence_level)
     watched = _read(
         file,
         votes_per_prompt=votes_per_prompt,
@@ -63,7 +62,7 @@ def watch(
         scale=scale,
         criterion=criterion,
     )
-    show_problems(watched.problems)
+    show_cells(watched.problems)
     sequence = confidence_sequence(
         watched.units.values, bounds=watched.bounds, confidence_level=confidence_level
     )
@@ -89,7 +88,7 @@ def watch(
             "problems": [str(problem) for problem in watched.problems],
             "sequence": sequence.to_record(),
         }
-        typer.echo(json.dumps(record, ensure_ascii=False, indent=2))
+        print_json(record)
         return
     typer.echo(f"may stop: {verdict}" if verdict else "continue: nothing is settled yet")
     if isinstance(interval, Missing):

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from qingting.cli.output import show_problems
+
 if TYPE_CHECKING:
     from qingting.core.missing import Missing
     from qingting.stats.estimates import Estimate
     from qingting.stats.rating_files import Scale
-
-_SHOWN_PROBLEMS = 20
 
 
 def names(option: str | None) -> tuple[str, ...]:
@@ -42,15 +42,23 @@ def scale_of(option: str | None) -> Scale | None:
     return Scale(low, high)
 
 
-def show_problems(problems: Sequence[object]) -> None:
-    """Print cells that cannot be used to stderr, the first twenty, with their number."""
-    if not problems:
-        return
-    for problem in problems[:_SHOWN_PROBLEMS]:
-        typer.echo(str(problem), err=True)
-    if len(problems) > _SHOWN_PROBLEMS:
-        typer.echo(f"… and {len(problems) - _SHOWN_PROBLEMS} more", err=True)
-    typer.echo(f"{len(problems)} cells cannot be used and are left out", err=True)
+def require_level(confidence_level: float, *, above: float = 0.5) -> None:
+    """Return nothing when an option is a confidence level between ``above`` and 1.
+
+    Raises:
+        SpecificationError: it is not, such as 95 instead of 0.95.
+    """
+    from qingting.core.errors import SpecificationError
+
+    if not above < confidence_level < 1:
+        raise SpecificationError(f"--confidence-level {confidence_level:g} must lie in {above:g}–1")
+
+
+def show_cells(problems: Sequence[object]) -> None:
+    """Print cells that cannot be used to stderr, the first twenty, and how many are left out."""
+    show_problems(problems)
+    if problems:
+        typer.echo(f"{len(problems)} cells cannot be used and are left out", err=True)
 
 
 def estimate_text(

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -136,6 +137,15 @@ def find_column(
             f"found {listed}.{near} Call it {names[0]!r} or name it with the option for the {role}"
         )
     return None
+
+
+def finite_number(cell: str) -> float | None:
+    """Return a cell as a number, or None where it is none or not finite."""
+    try:
+        number = float(cell)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _opened(path: Path) -> TextIO:

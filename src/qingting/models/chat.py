@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -76,6 +76,18 @@ class _Cuts(NamedTuple):
 
     message_ends: dict[int, list[int]]
     target_starts: frozenset[int]
+
+
+def until_stop(ids: Sequence[int], stop_ids: Collection[int]) -> list[int]:
+    """Return the tokens before the first one that stops an answer."""
+    end = next((place for place, one in enumerate(ids) if one in stop_ids), len(ids))
+    return list(ids[:end])
+
+
+def words_of(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
+    """Return the text of tokens, without control tokens and without white space at its ends."""
+    text = tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return str(text).strip()
 
 
 class ChatTemplate:
@@ -188,16 +200,8 @@ class ChatTemplate:
         White space at both ends is removed. Where the model speaks in channels (GPT-OSS) only the
         final one is the answer; an answer that never reached it is the empty string.
         """
-        answer = list(ids)
-        for position, token_id in enumerate(answer):
-            if token_id in self.stop_ids:
-                answer = answer[:position]
-                break
-        answer = self._final_channel(answer)
-        text = self.tokenizer.decode(
-            answer, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return str(text).strip()
+        answer = self._final_channel(until_stop(ids, self.stop_ids))
+        return words_of(self.tokenizer, answer)
 
     def signature(self) -> str:
         """Return a digest of template text, special tokens and method, for use in cache keys."""

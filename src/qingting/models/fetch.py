@@ -7,14 +7,10 @@ size and the digest that the hub states, so a model that stands there is whole.
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import os
 import re
 import shutil
-import time
-import urllib.error
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,16 +18,22 @@ from typing import Any, NamedTuple
 import orjson
 
 from qingting.core.errors import ModelError, NotFoundError, StoreError
-from qingting.models.hubs import NETWORK_ERRORS, Hub, HubFile, HubName, Listing, UnreachableError
-from qingting.models.hubs import reason as network_reason
+from qingting.models.download import (
+    FileDigests,
+    Meter,
+    Progress,
+    digests_of,
+    download,
+    require_stated,
+    write_stream,
+)
+from qingting.models.hubs import Hub, HubFile, HubName, UnreachableError
 from qingting.store.atomic import storage_errors, sync_file, sync_folder, write_bytes
 from qingting.store.lock import hold
 
 RECORD = "fetched.json"
 """Beside the files: hub, id, commit, and each file's size and sha256."""
 
-_CHUNK = 1 << 20
-_N_TRIES = 5
 _ROOM_BYTES = 64 * 2**20
 _IDENTITY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*\Z", re.ASCII)
 
@@ -43,8 +45,6 @@ _NEEDED = re.compile(
 )
 _CODE = (".py", ".sh", ".so", ".pyc", ".ipynb")
 _OTHER_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".npy", ".joblib")
-
-Progress = Callable[[int, int], None]
 
 
 class Selection(NamedTuple):
@@ -166,9 +166,9 @@ def fetch(
     partial = folder.with_name(f".{folder.name}.partial")
     with hold(partial):
         _require_room(partial, selection.taken)
-        meter = _Meter(sum(file.n_bytes for file in selection.taken), on_progress)
+        meter = Meter(sum(file.n_bytes for file in selection.taken), on_progress)
         digests = {
-            file.path: _download(hub, listing, file, partial, meter, wait_s)
+            file.path: download(hub, listing, file, partial, meter, wait_s)
             for file in selection.taken
         }
         record = {
@@ -226,12 +226,14 @@ def copy_in(
     partial = folder.with_name(f".{folder.name}.partial")
     with hold(partial):
         _require_room(partial, selection.taken)
-        meter = _Meter(sum(file.n_bytes for file in selection.taken), on_progress)
+        meter = Meter(sum(file.n_bytes for file in selection.taken), on_progress)
         found = {}
         for file in selection.taken:
+            target = partial / file.path
             with (source / file.path).open("rb") as stream, storage_errors(partial, only_full=True):
-                found[file.path] = _write(partial / file.path, stream, meter, append=False)
-            _check(file, found[file.path], partial / file.path, f"{source}")
+                write_stream(target, stream, meter, append=False)
+            found[file.path] = digests_of(target, file.n_bytes)
+            require_stated(file, found[file.path], target, f"{source}")
         record = {
             "hub": hub,
             "id": identity,
@@ -241,155 +243,6 @@ def copy_in(
         }
         _finish(partial, folder, record)
     return _result(folder, record, n_bytes_fetched=meter.n_new, left_out=selection.left_out)
-
-
-# -- one file --------------------------------------------------------------------------------------
-
-
-class _Digests(NamedTuple):
-    n_bytes: int
-    sha256: str
-    git: str
-
-
-class _Meter:
-    """Counts bytes: those that were here already, and those that came now."""
-
-    def __init__(self, n_total: int, on_progress: Progress) -> None:
-        self._n_total, self._on_progress = n_total, on_progress
-        self._n_done = self.n_new = 0
-
-    def add(self, n_bytes: int, *, new: bool) -> None:
-        self._n_done += n_bytes
-        if new:
-            self.n_new += n_bytes
-        self._on_progress(max(self._n_done, 0), self._n_total)
-
-
-def _download(
-    hub: Hub,
-    listing: Listing,
-    file: HubFile,
-    partial: Path,
-    meter: _Meter,
-    wait_s: Callable[[int], float],
-) -> _Digests:
-    """Bring one file, going on where an earlier try stopped; return its digests."""
-    target = partial / file.path
-    for attempt in range(_N_TRIES):
-        here = target.stat().st_size if target.is_file() else 0
-        if here > file.n_bytes:
-            target.unlink()
-            here = 0
-        meter.add(here, new=False)
-        try:
-            if here < file.n_bytes or not target.is_file():
-                with hub.open(hub.file_url(listing, file.path), start=here) as answer:
-                    # A server that ignores the range sends the file from its beginning.
-                    goes_on = here > 0 and getattr(answer, "status", 200) == 206
-                    if here and not goes_on:
-                        meter.add(-here, new=False)
-                    with storage_errors(partial, only_full=True):
-                        _write(target, _bounded(answer, file), meter, append=goes_on)
-        except urllib.error.HTTPError as error:
-            raise ModelError(
-                f"{hub.title} answered {error.code} {error.reason} for {file.path} of "
-                f"{listing.identity}; run the same command again to go on"
-            ) from None
-        except StoreError:
-            raise
-        except NETWORK_ERRORS as error:
-            if attempt + 1 == _N_TRIES:
-                raise ModelError(
-                    f"{file.path} of {listing.identity}: the connection broke {_N_TRIES} times "
-                    f"({network_reason(error)}); run the same command again to go on where it "
-                    "stopped"
-                ) from None
-            meter.add(-target.stat().st_size if target.is_file() else 0, new=False)
-            time.sleep(wait_s(attempt))
-            continue
-        digests = _digests_of(target, file.n_bytes)
-        if digests.n_bytes < file.n_bytes:
-            # The connection ended early without an error: go on from there.
-            meter.add(-digests.n_bytes, new=False)
-            time.sleep(wait_s(attempt))
-            continue
-        try:
-            _check(file, digests, target, hub.endpoint)
-        except ModelError:
-            if attempt + 1 == _N_TRIES or not here:
-                raise
-            # What an earlier try left may be the fault; once more from the beginning.
-            meter.add(-digests.n_bytes, new=False)
-            continue
-        return digests
-    raise ModelError(
-        f"{file.path} of {listing.identity}: the connection ended early {_N_TRIES} times; run the "
-        "same command again to go on where it stopped"
-    )
-
-
-def _bounded(answer: Any, file: HubFile) -> Any:
-    """Return the answer, refusing one that states another length than the listing."""
-    stated = answer.headers.get("Content-Range", "").rpartition("/")[2]
-    if not stated and getattr(answer, "status", 200) == 200:
-        stated = answer.headers.get("Content-Length", "")
-    if stated.isdigit() and int(stated) != file.n_bytes:
-        raise ModelError(
-            f"{file.path}: the hub lists {file.n_bytes} bytes and sends {stated}; it changed "
-            "meanwhile, run the same command again"
-        )
-    return answer
-
-
-def _write(target: Path, stream: Any, meter: _Meter, *, append: bool) -> _Digests:
-    """Write a stream to a file; return the digests of what was written in this call."""
-    sha, n_bytes = hashlib.sha256(), 0
-    with target.open("ab" if append else "wb") as file:
-        for chunk in _chunks(stream):
-            file.write(chunk)
-            sha.update(chunk)
-            n_bytes += len(chunk)
-            meter.add(len(chunk), new=True)
-    return _Digests(n_bytes, sha.hexdigest(), "")
-
-
-def _chunks(stream: Any) -> Iterator[bytes]:
-    while True:
-        try:
-            chunk = stream.read(_CHUNK)
-        except http.client.IncompleteRead as error:
-            yield error.partial
-            raise
-        if not chunk:
-            return
-        yield chunk
-
-
-def _digests_of(path: Path, n_stated: int) -> _Digests:
-    sha, git = hashlib.sha256(), hashlib.sha1(usedforsecurity=False)
-    git.update(f"blob {n_stated}\0".encode())
-    n_bytes = 0
-    with path.open("rb") as file:
-        for chunk in _chunks(file):
-            sha.update(chunk)
-            git.update(chunk)
-            n_bytes += len(chunk)
-    return _Digests(n_bytes, sha.hexdigest(), git.hexdigest())
-
-
-def _check(file: HubFile, found: _Digests, target: Path, source: str) -> None:
-    """Remove a file that is not what was stated and say so."""
-    kind, _, stated = (file.digest or "").partition(":")
-    actual = {"sha256": found.sha256, "git": found.git}.get(kind, stated)
-    if found.n_bytes == file.n_bytes and actual == stated:
-        return
-    target.unlink()
-    what = "another size" if found.n_bytes != file.n_bytes else f"another {kind} digest"
-    raise ModelError(
-        f"{file.path}: what came from {source} has {what} than stated; it was removed. Run the "
-        "same command again; if it happens twice, the source or the network alters files"
-    )
 
 
 # -- the whole folder ------------------------------------------------------------------------------
@@ -422,7 +275,7 @@ def _require_room(partial: Path, files: Sequence[HubFile]) -> None:
 
 
 def _file_records(
-    files: Sequence[HubFile], digests: Mapping[str, _Digests]
+    files: Sequence[HubFile], digests: Mapping[str, FileDigests]
 ) -> dict[str, dict[str, Any]]:
     return {
         file.path: {

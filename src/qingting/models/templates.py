@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from qingting.core.dialogue import Message
 from qingting.core.errors import ModelError
-from qingting.models.chat import ChatTemplate, EncodedChat
+from qingting.models.chat import ChatTemplate, EncodedChat, until_stop, words_of
 from qingting.models.segment_encoders import segment_encoders
 from qingting.spec.experiment import Task
 
@@ -166,15 +166,7 @@ class TextTemplate:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return a continuation up to the first stop token, without control tokens."""
-        kept = list(ids)
-        for position, token_id in enumerate(kept):
-            if token_id in self.stop_ids:
-                kept = kept[:position]
-                break
-        text = self.tokenizer.decode(
-            kept, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return str(text).strip()
+        return words_of(self.tokenizer, until_stop(ids, self.stop_ids))
 
     def signature(self) -> str:
         """Return a digest of control tokens and method."""

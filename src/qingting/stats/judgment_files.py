@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from qingting.core.columns import Columns, RowProblem, find_column, read_columns
+from qingting.core.columns import (
+    Columns,
+    RowProblem,
+    find_column,
+    finite_number,
+    read_columns,
+)
 from qingting.core.errors import SpecificationError, did_you_mean
 from qingting.stats.decision_rule import DecisionRule
 from qingting.stats.rating_files import (
@@ -166,7 +171,7 @@ class _Sorted:
         elif is_safety:
             self.safety.append(Label(*of, at["score"]))
         else:
-            value = _number(at["score"])
+            value = finite_number(at["score"])
             assert value is not None
             self.scores[criterion].append(Score(*of, value))
 
@@ -198,7 +203,7 @@ class _Sorted:
             if at["score"] not in known:
                 return f"unknown label {at['score']!r}; known are {', '.join(known)}", "score"
             return "", "score"
-        value = _number(at["score"])
+        value = finite_number(at["score"])
         if value is None:
             return f"{at['score']!r} is not a number", "score"
         if self.scale is not None and not self.scale.low <= value <= self.scale.high:
@@ -207,11 +212,3 @@ class _Sorted:
 
     def _ignore(self, what: str) -> None:
         self.ignored[what] = self.ignored.get(what, 0) + 1
-
-
-def _number(cell: str) -> float | None:
-    try:
-        number = float(cell)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from qingting.core.columns import Columns, RowProblem, find_column, read_columns
+from qingting.core.columns import (
+    Columns,
+    RowProblem,
+    find_column,
+    finite_number,
+    read_columns,
+)
 from qingting.core.errors import DataError, SpecificationError, did_you_mean
 from qingting.stats.clusters import FloatArray
 
@@ -245,7 +250,7 @@ def read_numbers(columns: Columns, name: str, *, scale: Scale | None = None) -> 
     for row, cell in enumerate(columns.values(name)):
         if not cell.strip():
             continue
-        number = _number(cell)
+        number = finite_number(cell)
         why = _fault(cell, number, scale)
         if why:
             problems.append(columns.problem(row, name, why))
@@ -267,7 +272,7 @@ def _coded(
             if name not in position
         }
     else:
-        numbers = {name: _number(name) for name in distinct}
+        numbers = {name: finite_number(name) for name in distinct}
         n_numbers = sum(1 for number in numbers.values() if number is not None)
         if words or (2 * n_numbers < len(distinct) and scale is None):
             categories = sorted(distinct)
@@ -282,14 +287,6 @@ def _coded(
     values = np.array([np.nan if cell in faults else position[cell] for cell in text], float)
     unusable = {i: faults[cell] for i, cell in enumerate(text) if cell in faults}
     return values, tuple(categories) or None, unusable
-
-
-def _number(cell: str) -> float | None:
-    try:
-        number = float(cell)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _fault(cell: str, number: float | None, scale: Scale | None) -> str | None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from qingting.core.columns import Columns, RowProblem, find_column, read_columns
+from qingting.core.columns import (
+    Columns,
+    RowProblem,
+    find_column,
+    finite_number,
+    read_columns,
+)
 from qingting.core.errors import DataError, SpecificationError, did_you_mean
 from qingting.stats.votes import LEFT, RIGHT, TIE, FloatArray, Votes, votes_of
 
@@ -142,12 +147,11 @@ def _measured(table: Columns, name: str, problems: list[RowProblem]) -> FloatArr
 
 
 def _numbers(table: Columns, name: str, problems: list[RowProblem]) -> FloatArray:
-    found = np.zeros(len(table))
+    found = np.full(len(table), np.nan)
     for row, text in enumerate(table.values(name)):
-        try:
-            found[row] = float(text)
-        except ValueError:
-            found[row] = math.nan
-        if not math.isfinite(found[row]):
+        number = finite_number(text)
+        if number is None:
             problems.append(table.problem(row, name, f"{text!r} is not a number"))
+        else:
+            found[row] = number
     return found

@@ -103,3 +103,10 @@ def test_a_table_without_raters_is_refused(write):
     assert isinstance(result.exception, DataError)
     result = run("agreement", write(long_table()), "--scale", "5:1")
     assert isinstance(result.exception, SpecificationError)
+
+
+@pytest.mark.parametrize("level", ["95", "0", "1"])
+def test_a_confidence_level_is_a_share(write, level):
+    result = run("agreement", write(long_table()), "--confidence-level", level)
+    assert isinstance(result.exception, SpecificationError)
+    assert "--confidence-level" in str(result.exception)

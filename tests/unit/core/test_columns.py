@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from qingting.core.columns import find_column, read_columns
+from qingting.core.columns import find_column, finite_number, read_columns
 from qingting.core.errors import DataError, NotFoundError, SpecificationError
 
 
@@ -90,3 +90,11 @@ def test_equal_cells_share_one_string(tmp_path: Path) -> None:
     table = read_columns(write(tmp_path, "a\n" + "same words\n" * 3))
     first, second, third = table.values("a")
     assert first is second is third
+
+
+@pytest.mark.parametrize(
+    ("cell", "number"),
+    [("3", 3.0), (" 1e-4 ", 1e-4), ("", None), ("garbage", None), ("nan", None), ("-inf", None)],
+)
+def test_only_finite_numbers_are_numbers(cell: str, number: float | None) -> None:
+    assert finite_number(cell) == number

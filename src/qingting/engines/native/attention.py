@@ -50,7 +50,7 @@ class Segment(NamedTuple):
 Segments = tuple[Segment, ...]
 
 
-class _Settings(NamedTuple):
+class AttentionSettings(NamedTuple):
     """What attention needs beside its tensors; ``window`` counts visible keys, self included."""
 
     segments: Segments
@@ -101,11 +101,11 @@ def varlen_attention(
     # The fused kernel of the CPU gives no gradient for sinks; full fine-tuning trains them.
     is_fused = query.device.type == "cpu" and not (s_aux is not None and s_aux.requires_grad)
     is_fused = is_fused and not any(segment.prefix for segment in segments)
-    settings = _Settings(segments, scale, sliding_window, is_fused)
+    settings = AttentionSettings(segments, scale, sliding_window, is_fused)
     if is_fused:
         result = _FusedVarlen.apply(query, key, value, s_aux, settings)  # type: ignore[no-untyped-call]
     else:
-        result = _composed_varlen(query, key, value, s_aux, settings)
+        result = composed_varlen(query, key, value, s_aux, settings)
     return cast(Tensor, result).transpose(1, 2), None
 
 
@@ -124,7 +124,7 @@ def varlen(model: PreTrainedModel) -> Iterator[None]:
 
 
 @lru_cache(maxsize=64)
-def _window_mask(length: int, window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def window_mask(length: int, window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return an additive causal mask in which a query sees ``window`` keys, itself included."""
     position = torch.arange(length, device=device)
     distance = position[:, None] - position[None, :]
@@ -134,10 +134,10 @@ def _window_mask(length: int, window: int, dtype: torch.dtype, device: torch.dev
     )
 
 
-def _mask_for(length: int, settings: _Settings, like: Tensor) -> Tensor | None:
+def _mask_for(length: int, settings: AttentionSettings, like: Tensor) -> Tensor | None:
     if settings.window is None or length <= settings.window:
         return None
-    return _window_mask(length, settings.window, like.dtype, like.device)
+    return window_mask(length, settings.window, like.dtype, like.device)
 
 
 class _FusedVarlen(torch.autograd.Function):
@@ -150,7 +150,7 @@ class _FusedVarlen(torch.autograd.Function):
         key: Tensor,
         value: Tensor,
         sinks: Tensor | None,
-        settings: _Settings,
+        settings: AttentionSettings,
     ) -> Tensor:
         batch, n_heads, length, size = query.shape
         # laid out as the model wants it back: (batch, length, heads, size) in memory
@@ -185,7 +185,7 @@ def _in_blocks(query: Tensor) -> bool:
 
 
 def _segment_forward(
-    q: Tensor, k: Tensor, v: Tensor, out: Tensor, sinks: Tensor | None, settings: _Settings
+    q: Tensor, k: Tensor, v: Tensor, out: Tensor, sinks: Tensor | None, settings: AttentionSettings
 ) -> list[Tensor]:
     """Write attention within one segment into ``out``; return what the backward pass needs."""
     if _in_blocks(q):
@@ -218,7 +218,7 @@ def _segment_backward(
     v: Tensor,
     out: Tensor,
     kept: list[Tensor],
-    settings: _Settings,
+    settings: AttentionSettings,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of one segment with respect to query, key and value."""
     if _in_blocks(q):
@@ -242,10 +242,13 @@ def _segment_backward(
     return grad_q, _sum_groups(grad_k, groups), _sum_groups(grad_v, groups)
 
 
-def _composed_varlen(
-    query: Tensor, key: Tensor, value: Tensor, sinks: Tensor | None, settings: _Settings
+def composed_varlen(
+    query: Tensor, key: Tensor, value: Tensor, sinks: Tensor | None, settings: AttentionSettings
 ) -> Tensor:
-    """Return the same from differentiable pieces, on any device: (batch, heads, length, size)."""
+    """Return attention within each segment, from differentiable pieces, on any device.
+
+    Shapes are those of ``query``: (batch, n_heads, length, head_size).
+    """
     groups = query.shape[1] // key.shape[1]
     parts: list[Tensor] = []
     filled = 0
@@ -269,10 +272,12 @@ def _composed_varlen(
     return torch.cat(parts, dim=1).view(n_heads, batch, length, size).transpose(0, 1)
 
 
-def _explicit(q: Tensor, k: Tensor, v: Tensor, sinks: Tensor | None, settings: _Settings) -> Tensor:
+def _explicit(
+    q: Tensor, k: Tensor, v: Tensor, sinks: Tensor | None, settings: AttentionSettings
+) -> Tensor:
     """Return attention written out: for branches, and for sinks that need a gradient."""
     length = k.shape[2]
-    mask = _window_mask(length, settings.window or length, torch.float32, q.device)
+    mask = window_mask(length, settings.window or length, torch.float32, q.device)
     mask = mask[length - q.shape[2] :]  # the queries are the last of the keys' positions
     scores = torch.matmul(q, k.transpose(2, 3)).float() * settings.scale + mask
     weights = _softmax_with_sinks(scores, sinks)

@@ -32,7 +32,12 @@ from transformers.models.gpt_oss.modeling_gpt_oss import eager_attention_forward
 
 from qingting.core.errors import ModelError
 from qingting.engines.native.adapters import Trainable, prepare_trainable
-from qingting.engines.native.attention import Segment, _composed_varlen, _Settings, _window_mask
+from qingting.engines.native.attention import (
+    AttentionSettings,
+    Segment,
+    composed_varlen,
+    window_mask,
+)
 from qingting.engines.native.batches import MicroBatch
 from qingting.engines.native.likelihood import autocast, token_losses
 from qingting.engines.native.loading import DTYPES
@@ -247,11 +252,11 @@ def trace_training(config: Mapping[str, Any], setup: TrainingSetup) -> Trace:
             "--trace counts full fine-tuning and LoRA: 4-bit layers need kernels that work on "
             "data. Leave --trace out for QLoRA."
         )
-    _window_mask.cache_clear()
+    window_mask.cache_clear()
     try:
         return _trace(config, setup)
     finally:
-        _window_mask.cache_clear()  # it holds masks without data now
+        window_mask.cache_clear()  # it holds masks without data now
 
 
 def _trace(config: Mapping[str, Any], setup: TrainingSetup) -> Trace:
@@ -396,8 +401,8 @@ def _gpu_attention(
     """Return the trainer's attention as it computes on a GPU."""
     query, key = query.to(value.dtype), key.to(value.dtype)
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
-    settings = _Settings(segments, scale, sliding_window, False)
-    return _composed_varlen(query, key, value, s_aux, settings).transpose(1, 2), None
+    settings = AttentionSettings(segments, scale, sliding_window, False)
+    return composed_varlen(query, key, value, s_aux, settings).transpose(1, 2), None
 
 
 def _plain_attention(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from qingting.core.errors import ModelError
-from qingting.engines.native.attention import _window_mask
+from qingting.engines.native.attention import window_mask
 from qingting.engines.native.memory_trace import trace_training
 from qingting.models.memory import TrainingSetup, estimate_training
 from qingting.models.resolve import read_config, shipped_models
@@ -61,7 +61,7 @@ def test_weights_and_moments_are_counted_as_they_are():
 
 def test_a_trace_leaves_nothing_without_data_behind():
     trace_training(SHIPPED["gpt-oss-tiny"], BASE)
-    mask = _window_mask(4, 2, torch.float32, torch.device("cpu"))
+    mask = window_mask(4, 2, torch.float32, torch.device("cpu"))
     assert float(mask[0, 0]) == 0.0
 
 
