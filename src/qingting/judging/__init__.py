@@ -1,0 +1,1 @@
+"""Human judging: campaigns, assignment, blinding, exclusion, snapshots and their analysis."""

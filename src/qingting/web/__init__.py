@@ -1,0 +1,1 @@
+"""The web application for raters and study owners, and its REST API."""
