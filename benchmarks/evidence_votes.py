@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -202,7 +201,14 @@ def _read_and_rank(path: Path) -> None:
 
     votes = read_votes(path).votes
     rank_votes(votes, rng=np.random.default_rng(1), n_resamples=200)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(_peak_memory_mb())
+
+
+def _peak_memory_mb() -> float:
+    """Return the peak of this program; ``ru_maxrss`` would carry over the parent's through exec."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024 / 1e6
 
 
 if __name__ == "__main__":
