@@ -25,7 +25,7 @@ def compare(
     ] = "permutation",
     interval: Annotated[
         Literal["t", "bca", "percentile"], typer.Option(help="How intervals are made.")
-    ] = "bca",
+    ] = "t",
     family: Annotated[
         Literal["holm", "benjamini-hochberg", "none"],
         typer.Option(help="Correction over all comparisons."),
@@ -224,7 +224,7 @@ def _draw(path: Path, contrasts: Sequence[Contrast], *, force: bool) -> None:
 
 
 def _show(one: Contrast, equivalence: EquivalenceTest | Missing | None, p: float | None) -> None:
-    from qingting.cli.stats_words import estimate_text
+    from qingting.cli.stats_words import estimate_text, p_text
     from qingting.core.missing import Missing
 
     typer.echo(f"{one.first} − {one.second}: {estimate_text(one.difference, signed=True)}")
@@ -234,17 +234,21 @@ def _show(one: Contrast, equivalence: EquivalenceTest | Missing | None, p: float
     if isinstance(one.test, Missing):
         typer.echo(f"  test undefined: {one.test.reason}")
     elif not isinstance(one.p_adjusted, Missing):
+        words = {
+            "first higher": f"{one.first} higher",
+            "second higher": f"{one.second} higher",
+        }.get(one.verdict, one.verdict)
         typer.echo(
-            f"  p = {one.test.p_value:.4f} ({one.test.method}); {one.family} over {one.n_tests}: "
-            f"p = {one.p_adjusted:.4f}: {one.verdict}"
+            f"  {p_text(one.test.p_value)} ({one.test.method}); {one.family} over {one.n_tests}: "
+            f"{p_text(one.p_adjusted)}: {words}"
         )
     if isinstance(equivalence, Missing):
         typer.echo(f"  equivalence undefined: {equivalence.reason}")
     elif equivalence is not None and p is not None:
         low, high = equivalence.interval
         typer.echo(
-            f"  margin ±{equivalence.margin:g}: {equivalence.verdict}; p equivalent "
-            f"{equivalence.p_equivalent:.4f} (corrected {p:.4f}), p not inferior "
-            f"{equivalence.p_not_inferior:.4f}; "
+            f"  margin ±{equivalence.margin:g}: {equivalence.verdict}; equivalent: "
+            f"{p_text(equivalence.p_equivalent)} (corrected: {p_text(p)}), {one.first} not "
+            f"inferior: {p_text(equivalence.p_not_inferior)}; "
             f"{1 - 2 * equivalence.significance_level:.0%} interval {low:+.3f} to {high:+.3f}"
         )

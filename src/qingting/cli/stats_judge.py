@@ -17,6 +17,19 @@ HUMAN_COLUMNS = ("human", "human_score", "human_rating", "gold", "label", "exper
 JUDGE_COLUMNS = ("judge", "judge_score", "llm", "llm_score", "prediction", "judge_old")
 NEXT_COLUMNS = ("judge_new", "judge_next", "judge_v2", "judge_2")
 
+_AGREEMENT = (
+    ("Krippendorff's alpha, interval", "alpha"),
+    ("judge less human, mean", "bias"),
+    ("distance of both, mean", "error"),
+    ("share of equal scores", "exact"),
+)
+_DRIFT = (
+    ("next less this version, mean", "shift"),
+    ("share of changed scores", "changed"),
+    ("Krippendorff's alpha, interval", "alpha"),
+    ("change of distance to humans", "error_change"),
+)
+
 
 def judge(
     file: Annotated[
@@ -51,7 +64,13 @@ def judge(
     """Print means by humans and judge together, the judge's agreement with humans, its drift."""
     import numpy as np
 
-    from qingting.cli.stats_words import estimate_text, require_level, scale_of, show_cells
+    from qingting.cli.stats_words import (
+        estimate_text,
+        p_text,
+        require_level,
+        scale_of,
+        show_cells,
+    )
     from qingting.core.columns import find_column, read_columns
     from qingting.core.errors import SpecificationError, UndefinedStatisticError
     from qingting.core.missing import Missing
@@ -94,6 +113,11 @@ def judge(
     prompts = None if item is None else columns.values(item)
     if prompts is None:
         typer.echo("warning: no column of prompts: replies count as independent", err=True)
+    if margin is not None and next_name is None:
+        raise SpecificationError(
+            "--margin is of the shift between two versions of the judge, and there is one; name "
+            "the other's column with --next-column"
+        )
     arms = None if arm is None else columns.values(arm)
     rng = np.random.default_rng(seed)
     combined = _combined(
@@ -150,19 +174,18 @@ def judge(
         typer.echo(f"judge and humans: undefined: {agreement.reason}")
     else:
         typer.echo(f"judge and humans on {agreement.n_both} replies")
-        for name in ("alpha", "bias", "error", "exact"):
-            typer.echo(f"  {name:<9} {estimate_text(getattr(agreement, name))}")
+        for words, name in _AGREEMENT:
+            typer.echo(f"  {words:<32} {estimate_text(getattr(agreement, name))}")
     if isinstance(drift, Missing):
         typer.echo(f"drift: undefined: {drift.reason}")
     elif drift is not None:
-        typer.echo(f"next version on {drift.n_both} replies: p = {drift.test.p_value:.4f}")
-        for label, name in (("shift", "shift"), ("changed", "changed"), ("alpha", "alpha"),
-                            ("error change", "error_change")):  # fmt: skip
-            typer.echo(f"  {label:<12} {estimate_text(getattr(drift, name))}")
+        typer.echo(f"next version on {drift.n_both} replies: {p_text(drift.test.p_value)}")
+        for words, name in _DRIFT:
+            typer.echo(f"  {words:<32} {estimate_text(getattr(drift, name))}")
         if not isinstance(drift.within_margin, Missing):
             within = drift.within_margin
             typer.echo(
-                f"  margin ±{within.margin:g}: {within.verdict}, p = {within.p_equivalent:.4f}"
+                f"  margin ±{within.margin:g}: {within.verdict}, {p_text(within.p_equivalent)}"
             )
 
 

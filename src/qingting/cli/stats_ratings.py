@@ -51,15 +51,12 @@ def ratings(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print how arms differ in a cumulative-link mixed model, and in means beside it."""
-    import re
-
     from qingting.cli.stats_words import names, require_level, scale_of, show_cells
     from qingting.core.missing import Missing
     from qingting.stats.arm_rating_files import read_arm_ratings
     from qingting.stats.corrections import adjust
 
     require_level(confidence_level)
-    dashed = re.fullmatch(r"\s*(\d+)\s*[-–]\s*(\d+)\s*", scale or "")
     read = read_arm_ratings(
         file,
         mapped={
@@ -70,7 +67,7 @@ def ratings(
             "criterion": criterion_column,
         },
         criterion=criterion,
-        scale=scale_of(f"{dashed[1]}:{dashed[2]}" if dashed else scale),
+        scale=scale_of(scale),
     )
     show_cells(read.problems)
     for warning in read.warnings:
@@ -242,6 +239,7 @@ def _draw(
 
 
 def _show(result: _Result, adjusted: Sequence[float | None], family: str) -> None:
+    from qingting.cli.stats_words import signed
     from qingting.core.missing import Missing
 
     table, fit = result.table, result.fit
@@ -266,7 +264,7 @@ def _show(result: _Result, adjusted: Sequence[float | None], family: str) -> Non
         shown = (
             f"undefined: {mean.reason}"
             if isinstance(mean, Missing)
-            else f"{mean.value:+.3f}  [{_limits(mean)}]  {mean.method}"
+            else f"{signed(mean.value)}  [{_limits(mean)}]  {mean.method}"
         )
         typer.echo(f"    difference of means       {shown}")
     if isinstance(fit, Missing):
@@ -313,16 +311,16 @@ def _show(result: _Result, adjusted: Sequence[float | None], family: str) -> Non
 def _show_contrast(
     one: RatingContrast, p_value: float | None, family: str, significance_level: float
 ) -> None:
-    from qingting.cli.stats_words import estimate_text
+    from qingting.cli.stats_words import estimate_text, p_text
 
     words = {
         "first higher": f"{one.first} is rated higher than {one.second}",
         "second higher": f"{one.second} is rated higher than {one.first}",
-        "inconclusive": f"inconclusive between {one.first} and {one.second}",
-        "undefined": f"nothing can be said between {one.first} and {one.second}",
+        "inconclusive": "inconclusive",
+        "undefined": "nothing can be said",
     }[_verdict(one, p_value, significance_level)]
-    p_text = "" if p_value is None else f"; p = {p_value:.4f} ({family})"
-    typer.echo(f"  {words}{p_text}")
+    p = "" if p_value is None else f"; {p_text(p_value)} ({family})"
+    typer.echo(f"  {one.first} − {one.second}: {words}{p}")
     typer.echo(f"    log-odds, first − second  {estimate_text(one.log_odds, signed=True)}")
     typer.echo(f"    P(first above second)     {estimate_text(one.superiority)}")
 
@@ -337,8 +335,9 @@ def _show_shares(fit: OrdinalMixedFit) -> None:
 
 
 def _limits(mean: ArmDifference) -> str:
+    from qingting.cli.stats_words import signed
     from qingting.core.missing import Missing
 
     if isinstance(mean.interval, Missing):
         return f"no interval: {mean.interval.reason}"
-    return f"{mean.interval.low:+.3f} to {mean.interval.high:+.3f}"
+    return f"{signed(mean.interval.low)} to {signed(mean.interval.high)}"

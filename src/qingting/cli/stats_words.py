@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,19 @@ if TYPE_CHECKING:
     from qingting.stats.estimates import Estimate
     from qingting.stats.rating_files import Scale
 
+_NUMBER = r"([-+]?\d+(?:\.\d+)?)"
+_SCALE = re.compile(rf"\s*{_NUMBER}\s*[:：~–-]\s*{_NUMBER}\s*")
+
+
+def p_text(p_value: float) -> str:
+    """Return a p value as a phrase, ``p = 0.0123``; a small one is never printed as 0."""
+    return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.4f}"
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign and three decimals; what rounds to 0 has a plus."""
+    return _plain(value, "+", 3)
+
 
 def names(option: str | None) -> tuple[str, ...]:
     """Return the names in an option that joins them by commas."""
@@ -21,7 +35,7 @@ def names(option: str | None) -> tuple[str, ...]:
 
 
 def scale_of(option: str | None) -> Scale | None:
-    """Return the scale in an option such as ``1:5``.
+    """Return the scale in an option such as ``1:5``, ``1-5`` or ``-3:3``.
 
     Raises:
         SpecificationError: it is not two ascending numbers.
@@ -31,13 +45,11 @@ def scale_of(option: str | None) -> Scale | None:
 
     if option is None:
         return None
-    try:
-        low, high = (float(part) for part in option.split(":"))
-    except ValueError:
-        low, high = 0.0, 0.0
+    found = _SCALE.fullmatch(option)
+    low, high = (float(found[1]), float(found[2])) if found else (0.0, 0.0)
     if not low < high:
         raise SpecificationError(
-            f"--scale {option!r} is not the smallest and the largest rating, such as 1:5"
+            f"--scale {option!r} is not the smallest and the largest rating, such as 1:5 or 1-5"
         )
     return Scale(low, high)
 
@@ -77,4 +89,9 @@ def estimate_text(
     )
     entered = f"  {one.n_valid} {count}" if count else ""
     left = f", {one.n_missing} without" if count and one.n_missing else ""
-    return f"{one.value:{sign}.{digits}f}  [{interval}]{entered}{left}"
+    return f"{_plain(one.value, sign, digits)}  [{interval}]{entered}{left}"
+
+
+def _plain(value: float, sign: str, digits: int) -> str:
+    # Rounding first and adding 0 takes the sign off what rounds to nothing.
+    return f"{round(value, digits) + 0.0:{sign}.{digits}f}"

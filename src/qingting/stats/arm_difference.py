@@ -67,7 +67,7 @@ def arm_difference(
     Source: Cameron, Gelbach and Miller (2011), §2, for the mean; degrees of freedom as their §4.
     """
     require_level(confidence_level)
-    first = np.array([bool(one) for one in is_first])
+    first = np.array([bool(one) for one in is_first], np.bool_)
     values = np.asarray(scores, np.float64)
     names, item = _numbered(prompts)
     n_of = np.stack([np.bincount(item[side], minlength=len(names)) for side in (first, ~first)])

@@ -169,3 +169,24 @@ def test_a_picture_stands_alone_and_is_not_overwritten(write, tmp_path):
     assert "base − tuned" in shown and "--worse:" in shown
     assert isinstance(run("compare", table, "--figure", picture).exception, StoreError)
     assert run("compare", table, "--figure", picture, "--force").stdout == result.stdout
+
+
+def test_the_interval_is_students_t_unless_another_is_asked_for(write):
+    path = write(scores(20))
+    (one,) = json.loads(run("compare", path, "--json").stdout)["contrasts"]
+    assert one["difference"]["method"] == "Student t"
+
+
+def test_a_small_p_value_is_bounded_and_the_higher_arm_is_named(write):
+    rows = [f"p{i},{arm},{i % 3 + shift}" for i in range(40) for arm, shift in (("a", 0), ("b", 1))]
+    path = write("prompt,arm,score\n" + "\n".join(rows) + "\n")
+    shown = run("compare", path, "--test", "wilcoxon").stdout
+    assert "p < 0.0001 (Wilcoxon" in shown and "0.0000" not in shown
+    assert shown.rstrip().endswith(": b higher")
+
+
+def test_a_margin_without_a_second_version_of_the_judge_is_refused(write):
+    path = write("prompt,judge,human\n" + "".join(f"p{i},3,{i % 5}\n" for i in range(10)))
+    done = run("judge", path, "--margin", "0.2")
+    assert isinstance(done.exception, SpecificationError)
+    assert "--next-column" in str(done.exception)

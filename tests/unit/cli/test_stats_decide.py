@@ -166,3 +166,14 @@ def test_what_cannot_be_watched_is_refused(votes, tmp_path):
     short.write_text("left,right,winner,prompt\na,b,left,p1\n", "utf-8")
     refused = run("watch", short, "--figure", tmp_path / "x.svg")
     assert isinstance(refused.exception, UndefinedStatisticError)
+
+
+def test_judgments_that_cannot_be_read_leave_the_answer_open(tmp_path):
+    judgments = tmp_path / "judgments.csv"
+    header, *rows = (EXAMPLE / "judgments.csv").read_text("utf-8").splitlines()
+    spoilt = [row.rsplit(",", 1)[0] + ",nan" if "safety" not in row else row for row in rows]
+    judgments.write_text("\n".join([header, *spoilt]) + "\n", "utf-8")
+    done = decided(judgments=judgments)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("inconclusive")
+    assert "no prompt has ratings of both arms" in done.stdout

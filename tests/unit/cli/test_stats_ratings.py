@@ -44,7 +44,7 @@ def test_words_come_first_then_the_numbers(write):
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert lines[0] == "288 ratings of 2 arms on 24 prompts, 6 raters"
-    assert lines[1].startswith("  tuned is rated higher than base; p = ")
+    assert lines[1].startswith("  base − tuned: tuned is rated higher than base; p = ")
     assert "log-odds, first − second" in lines[2]
     assert "P(first above second)" in lines[3]
     assert "clustered by prompt and rater" in lines[4]

@@ -90,3 +90,8 @@ def test_what_has_no_interval_or_no_difference_says_so():
     assert isinstance(one.interval, Missing)
     same = arm_difference([True, False] * 3, ["a", "a", "b", "b", "c", "c"], [2.0, 1.0] * 3)
     assert isinstance(same.interval, Missing)
+
+
+def test_no_rating_at_all_is_undefined():
+    with pytest.raises(UndefinedStatisticError, match="no prompt has ratings of both arms"):
+        arm_difference([], [], [])
