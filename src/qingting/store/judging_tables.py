@@ -34,7 +34,10 @@ class Table(DeclarativeBase):
     """The base of every table of a judging database."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012
+    type_annotation_map = {  # noqa: RUF012
+        dict[str, Any]: JSON(none_as_null=True),
+        list[Any]: JSON(none_as_null=True),
+    }
 
 
 def _ms(*, null: bool = True) -> Mapped[Any]:
@@ -243,13 +246,13 @@ class Assignment(Table):
     unit_id: Mapped[int] = _owned_by("units")
     role: Mapped[str] = mapped_column(String(16))
     """main, calibration, attention, repeat or training."""
-    first_arm_id: Mapped[int | None]
-    second_arm_id: Mapped[int | None]
+    is_swapped: Mapped[bool]
+    """Pairs: whether the unit's other arm stood first (left)."""
     p_chosen: Mapped[float]
     """The probability with which this unit was chosen then, for weighting."""
     sequence: Mapped[int]
     state: Mapped[str] = mapped_column(String(16))
-    """leased, done, skipped, expired or withdrawn (the item)."""
+    """leased, done, skipped, expired, or withdrawn with its item."""
     skip_reason: Mapped[str | None] = mapped_column(String(40))
     leased_ms: Mapped[int] = _ms(null=False)
     expires_ms: Mapped[int] = _ms(null=False)

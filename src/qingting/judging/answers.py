@@ -1,0 +1,225 @@
+"""Answers of arms to scenarios: from a table of one's own, or from the folder of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from qingting.core.columns import Columns, find_column, read_columns
+from qingting.core.errors import DataError, NotFoundError, Problem, SpecificationError
+from qingting.store.artifacts import Artifact, ArtifactStore
+
+Turn = Mapping[str, str]
+"""``{"role": "user" | "assistant", "content": text}``."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one arm said to one item.
+
+    ``turns``: one answer, or a whole conversation that ends with the arm. ``prompt``: what was said
+    before, for items that no pack holds.
+    """
+
+    arm: str
+    ref: str
+    language: str
+    turns: tuple[Turn, ...]
+    prompt: tuple[Turn, ...] | None = None
+    kind: str | None = None
+
+
+def read_answers(path: Path) -> tuple[Answer, ...]:
+    """Return the answers in a CSV, TSV or JSON Lines table.
+
+    Columns: ``arm`` (or ``model``), ``scenario`` (``item``, ``prompt_id``, ``id``), ``answer``
+    (``response``, ``text``), or ``turns`` as JSON; ``language``; and for items of one's own
+    ``prompt`` (what the client wrote, as text or JSON turns) and ``kind``.
+
+    Raises:
+        DataError, SpecificationError: what cannot be used, with file, line and column.
+    """
+    table = read_columns(path)
+    names = {
+        role: find_column(table, role=role, names=known, required=role in ("arm", "scenario"))
+        for role, known in (
+            ("arm", ("arm", "model")),
+            ("scenario", ("scenario", "item", "prompt_id", "id")),
+            ("answer", ("answer", "response", "text")),
+            ("turns", ("turns", "messages")),
+            ("language", ("language", "lang")),
+            ("prompt", ("prompt", "question")),
+            ("kind", ("kind",)),
+        )
+    }
+    if names["answer"] is None and names["turns"] is None:
+        raise SpecificationError(
+            f"{path}: no column holds the answers (known names: answer, response, text, turns); "
+            f"found {', '.join(table.names)}"
+        )
+    answers: list[Answer] = []
+    problems: list[Problem] = []
+    for row in range(len(table)):
+        found = _answer(table, row, names)
+        if isinstance(found, Answer):
+            answers.append(found)
+        else:
+            problems.append(found)
+    problems += _twice(answers)
+    if problems:
+        raise SpecificationError(problems)
+    return tuple(answers)
+
+
+def _answer(table: Columns, row: int, names: Mapping[str, str | None]) -> Answer | Problem:
+    def cell(role: str) -> str:
+        name = names[role]
+        return table.values(name)[row] if name else ""
+
+    def wrong(role: str, message: str) -> Problem:
+        return Problem("", str(table.problem(row, names[role], message)))
+
+    for role in ("arm", "scenario"):
+        if not cell(role).strip():
+            return wrong(role, "empty")
+    turns = turns_of(cell("turns"), role="assistant") if cell("turns") else None
+    if turns is None:
+        if not cell("answer").strip():
+            return wrong("answer", "an empty answer; a model that gave none has not answered")
+        turns = ({"role": "assistant", "content": cell("answer")},)
+    if not turns or turns[-1]["role"] != "assistant":
+        return wrong("turns", "not a list of turns that ends with the assistant")
+    prompt = turns_of(cell("prompt"), role="user") if cell("prompt").strip() else None
+    if prompt == ():
+        return wrong("prompt", "not a text or a list of turns with role and content")
+    spoken = (prompt or turns)[0]["content"]
+    language = cell("language").strip().lower() or language_of(spoken)
+    if language not in ("zh", "en"):
+        return wrong("language", f"{language!r} is neither zh nor en")
+    kind = cell("kind").strip() or None
+    return Answer(cell("arm").strip(), cell("scenario").strip(), language, turns, prompt, kind)
+
+
+def turns_of(text: str, *, role: str) -> tuple[Turn, ...]:
+    """Return turns from JSON, or the text as one turn of ``role``; empty when it is neither."""
+    if not text.lstrip().startswith("["):
+        return ({"role": role, "content": text},)
+    try:
+        raw = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        return ({"role": role, "content": text},)
+    turns = []
+    for one in raw:
+        if (
+            not isinstance(one, dict)
+            or one.get("role") not in ("user", "assistant")
+            or not isinstance(one.get("content"), str)
+        ):
+            return ()
+        turns.append({"role": one["role"], "content": one["content"]})
+    return tuple(turns)
+
+
+def language_of(text: str) -> str:
+    """Return ``zh`` where a fifth of the letters are Han characters, else ``en``."""
+    letters = [c for c in text if c.isalpha()]
+    n_han = sum("一" <= c <= "鿿" for c in letters)
+    return "zh" if letters and n_han >= len(letters) / 5 else "en"
+
+
+def _twice(answers: Sequence[Answer]) -> list[Problem]:
+    seen: set[tuple[str, str, str]] = set()
+    problems = []
+    for one in answers:
+        key = (one.arm, one.ref, one.language)
+        if key in seen:
+            problems.append(
+                Problem("", f"{one.arm} answers {one.ref} ({one.language}) twice; keep one answer")
+            )
+        seen.add(key)
+    return problems
+
+
+def answers_of_run(work: Path) -> tuple[Answer, ...]:
+    """Return what every arm of a finished run answered to the held-out prompts.
+
+    Raises:
+        NotFoundError: the folder holds no finished report with answers.
+    """
+    store = ArtifactStore.for_reading(work)
+    reports = [
+        found
+        for key in store.artifact_keys()
+        if (found := store.find(key)) is not None and found.manifest["stage"] == "report"
+    ]
+    if not reports:
+        raise NotFoundError(
+            f"{work}: no finished run; name the work folder of `qingting run`, "
+            "the one that holds artifacts/"
+        )
+    report = max(reports, key=lambda artifact: str(artifact.manifest["finished"]))
+    inputs: Mapping[str, str] = report.manifest["ingredients"]["inputs"]
+    prompts = {row["id"]: row for row in _rows(store, inputs.get("prompts"), "prompts.jsonl")}
+    answers = []
+    for role, key in inputs.items():
+        if not role.startswith("generate/"):
+            continue
+        for row in _rows(store, key, "responses.jsonl"):
+            prompt = prompts.get(row["id"])
+            if prompt is None or not row["text"].strip():
+                continue
+            answers.append(_of_run(role.removeprefix("generate/"), row["text"], prompt))
+    if not answers:
+        raise NotFoundError(f"{work}: this run holds no answers to judge (evaluations.text is off)")
+    return tuple(answers)
+
+
+def _rows(store: ArtifactStore, key: str | None, name: str) -> list[dict[str, Any]]:
+    artifact: Artifact | None = store.find(key) if key else None
+    if artifact is None or not (artifact / name).is_file():
+        return []
+    with (artifact / name).open("rb") as file:
+        return [orjson.loads(line) for line in file if line.strip()]
+
+
+def _of_run(arm: str, text: str, prompt: Mapping[str, Any]) -> Answer:
+    turns = tuple(
+        {"role": turn["role"], "content": turn["content"]}
+        for turn in prompt["messages"]
+        if turn["role"] != "system"
+    )
+    return Answer(
+        arm=arm,
+        ref=str(prompt["id"]),
+        language=prompt["language"],
+        turns=({"role": "assistant", "content": text},),
+        prompt=turns,
+        kind=None,
+    )
+
+
+def check_complete(answers: Sequence[Answer], *, arms: Sequence[str]) -> None:
+    """Raise unless every arm answered every item; what one arm lacks cannot be compared.
+
+    Raises:
+        DataError: names the first arms and items that lack an answer.
+    """
+    items = {(one.ref, one.language) for one in answers}
+    have = {(one.arm, one.ref, one.language) for one in answers}
+    lacking = [
+        f"{arm} on {ref} ({language})"
+        for ref, language in sorted(items)
+        for arm in arms
+        if (arm, ref, language) not in have
+    ]
+    if lacking:
+        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+        raise DataError(
+            f"no answer from {'; '.join(lacking[:3])}{more}. Have them answered, or leave the "
+            "items out with --complete-only"
+        )

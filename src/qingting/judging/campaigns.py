@@ -1,0 +1,385 @@
+"""Making a study: items, answers as raters see them, units, and what was fixed in advance."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from qingting.core.canonical import digest_of
+from qingting.core.errors import DataError, NotFoundError, SpecificationError, did_you_mean
+from qingting.domains.judging_pack import JudgingPack, Scenario
+from qingting.judging.answers import Answer, check_complete
+from qingting.judging.audit import note
+from qingting.judging.blinding import blinded
+from qingting.judging.design import units_of
+from qingting.judging.tokens import new_public_id
+from qingting.spec.judging import CampaignSpec
+from qingting.spec.load import read_yaml, validated
+from qingting.stats.decision_rule import load_rule
+from qingting.store.judging_tables import Arm, Campaign, Item, Response, Unit
+
+UNLIMITED = 1_000_000
+"""Places of calibration and attention units, which any number of raters may judge."""
+
+STATES: Mapping[str, tuple[str, ...]] = {
+    "open": ("draft", "paused"),
+    "paused": ("open",),
+    "closed": ("open", "paused"),
+}
+"""What a study may become, and from which states."""
+
+
+@dataclass(frozen=True)
+class Created:
+    """A new study, counted."""
+
+    campaign: Campaign
+    n_items: int
+    n_units: int
+    n_masked: int
+    """Names of models and makers that were masked in the answers."""
+
+
+def load_campaign(path: Path) -> CampaignSpec:
+    """Return the specification of a study in a YAML file; its rule is named relative to it.
+
+    Raises:
+        NotFoundError: there is no such file, or not the rule that it names.
+        SpecificationError: everything that is wrong with it, with line and key path.
+    """
+    spec = validated(read_yaml(path), CampaignSpec)
+    if spec.decision is None:
+        return spec
+    return spec.model_copy(update={"decision": str((path.parent / spec.decision).resolve())})
+
+
+def create_campaign(
+    session: Session,
+    spec: CampaignSpec,
+    pack: JudgingPack,
+    answers: Sequence[Answer],
+    *,
+    at_ms: int,
+    actor: str,
+    endpoints: Mapping[str, Mapping[str, str]] | None = None,
+) -> Created:
+    """Return a new study in state ``draft``.
+
+    Args:
+        answers: of every arm to every item; empty only for live conversations.
+        endpoints: arm to ``{"base_url", "model", "key_variable"}``, for live conversations.
+
+    Raises:
+        NotFoundError, SpecificationError, DataError: what is missing or contradictory.
+    """
+    is_live = spec.mode == "conversation" and spec.conversation.source == "live"
+    arms = _arms(spec, answers, endpoints or {}, is_live=is_live)
+    rule = _rule(spec, arms)
+    wanted = [one for one in answers if one.arm in arms and one.language in spec.languages]
+    if not is_live:
+        if not wanted:
+            raise DataError(f"no answer in {', '.join(spec.languages)}; see `languages`")
+        check_complete(wanted, arms=arms)
+    campaign = Campaign(
+        public_id=new_public_id(),
+        name=spec.name,
+        mode=spec.mode,
+        state="draft",
+        spec=spec.model_dump(mode="json"),
+        pack=pack.frozen_texts(),
+        rule=rule,
+        registered_digest="",
+        secret=secrets.token_hex(32),
+        created_ms=at_ms,
+    )
+    session.add(campaign)
+    session.flush()
+    maker = _Maker(session, campaign, spec, pack)
+    maker.add_arms(arms, endpoints or {})
+    maker.add_items(wanted, is_live=is_live)
+    maker.add_checks()
+    maker.add_units()
+    campaign.registered_digest = registered_digest(session, campaign)
+    note(
+        session,
+        actor=actor,
+        action="create",
+        subject=campaign.registered_digest,
+        at_ms=at_ms,
+        campaign_id=campaign.id,
+    )
+    return Created(campaign, maker.n_items, maker.n_units, maker.n_masked)
+
+
+def _arms(
+    spec: CampaignSpec,
+    answers: Sequence[Answer],
+    endpoints: Mapping[str, Mapping[str, str]],
+    *,
+    is_live: bool,
+) -> list[str]:
+    known = list(endpoints) if is_live else list(dict.fromkeys(one.arm for one in answers))
+    if is_live and not known:
+        raise SpecificationError("a live conversation needs an endpoint for each arm (--endpoint)")
+    chosen = list(spec.arms) if spec.arms is not None else known
+    for arm in chosen:
+        if arm not in known:
+            raise SpecificationError(
+                f"arms: no answers of {arm!r}.{did_you_mean(arm, known)} Arms: {', '.join(known)}"
+            )
+    if len(set(chosen)) != len(chosen):
+        raise SpecificationError("arms: an arm is named twice")
+    if len(chosen) < 2:
+        raise SpecificationError(f"a study compares at least two arms; found {', '.join(chosen)}")
+    return chosen
+
+
+def _rule(spec: CampaignSpec, arms: Sequence[str]) -> dict[str, Any] | None:
+    if spec.decision is None:
+        return None
+    rule = load_rule(Path(spec.decision))
+    for role, arm in (("candidate", rule.candidate), ("baseline", rule.baseline)):
+        if arm not in arms:
+            raise SpecificationError(
+                f"{spec.decision}: {role}: {arm!r} is not an arm of the study."
+                f"{did_you_mean(arm, arms)}"
+            )
+    return rule.model_dump(mode="json")
+
+
+class _Maker:
+    """Fills a new campaign, one kind of row after the other."""
+
+    def __init__(
+        self, session: Session, campaign: Campaign, spec: CampaignSpec, pack: JudgingPack
+    ) -> None:
+        self.session = session
+        self.campaign = campaign
+        self.spec = spec
+        self.pack = pack
+        self.arm_ids: dict[str, int] = {}
+        self.main_items: dict[str, list[int]] = {}
+        self.n_items = self.n_units = self.n_masked = 0
+
+    def add_arms(self, names: Sequence[str], endpoints: Mapping[str, Mapping[str, str]]) -> None:
+        for name in names:
+            arm = Arm(
+                campaign_id=self.campaign.id,
+                name=name,
+                endpoint=dict(endpoints[name]) if name in endpoints else None,
+                n_shown=0,
+                n_first=0,
+            )
+            self.session.add(arm)
+            self.session.flush()
+            self.arm_ids[name] = arm.id
+
+    def add_items(self, answers: Sequence[Answer], *, is_live: bool) -> None:
+        scenarios = {one.id: one for one in self.pack.scenarios}
+        by_item: dict[tuple[str, str], list[Answer]] = {}
+        for one in answers:
+            by_item.setdefault((one.ref, one.language), []).append(one)
+        if is_live:
+            chosen = self.pack.choose(self.spec.scenarios)
+            by_item = {(one.id, language): [] for one in chosen for language in self.spec.languages}
+        for (ref, language), given in sorted(by_item.items()):
+            item = self._item(ref, language, scenarios.get(ref), given)
+            self.session.add(item)
+            self.session.flush()
+            self.main_items.setdefault(language, []).append(item.id)
+            self.n_items += 1
+            for one in sorted(given, key=lambda answer: answer.arm):
+                self._add_response(item, self.arm_ids[one.arm], one.turns)
+
+    def _item(
+        self, ref: str, language: str, scenario: Scenario | None, given: Sequence[Answer]
+    ) -> Item:
+        if scenario is not None:
+            return self._scenario_item(scenario, language, role="main")
+        prompt = given[0].prompt if given else None
+        if prompt is None:
+            raise NotFoundError(
+                f"{ref}: no scenario of that name in the pack, and the answer gives no prompt."
+                f"{did_you_mean(ref, [one.id for one in self.pack.scenarios])}"
+            )
+        if any(one.prompt != prompt for one in given):
+            raise DataError(f"{ref} ({language}): arms answered different prompts")
+        kind = given[0].kind or "counselling"
+        return Item(
+            campaign_id=self.campaign.id,
+            ref=ref[:80],
+            language=language,
+            role="main",
+            kind=kind,
+            topic="other",
+            difficulty=2,
+            is_distressing=kind == "crisis",
+            turns=[dict(turn) for turn in prompt],
+            background=None,
+            client=None,
+            reference=None,
+        )
+
+    def _scenario_item(
+        self, scenario: Scenario, language: str, *, role: str, ref: str | None = None
+    ) -> Item:
+        return Item(
+            campaign_id=self.campaign.id,
+            ref=ref or scenario.id,
+            language=language,
+            role=role,
+            kind=scenario.kind,
+            topic=scenario.topic,
+            difficulty=scenario.difficulty,
+            is_distressing=scenario.distressing,
+            turns=[{"role": "user", "content": scenario.opening.text_in(language)}],
+            background=scenario.background.text_in(language) if scenario.background else None,
+            client=scenario.client.model_dump(mode="json") if scenario.client else None,
+            reference=None,
+        )
+
+    def _add_response(
+        self, item: Item, arm_id: int | None, turns: Sequence[Mapping[str, str]]
+    ) -> None:
+        shown = []
+        n_masked = 0
+        for turn in turns:
+            if turn["role"] != "assistant":
+                shown.append(dict(turn))
+                continue
+            masked = blinded(turn["content"], names=tuple(self.arm_ids), language=item.language)
+            n_masked += masked.n_masked
+            shown.append({"role": "assistant", "content": masked.text})
+        self.n_masked += n_masked
+        self.session.add(
+            Response(
+                item_id=item.id,
+                arm_id=arm_id,
+                original=[dict(turn) for turn in turns],
+                shown=shown,
+                n_masked=n_masked,
+            )
+        )
+
+    def add_checks(self) -> None:
+        """Add calibration items and attention checks, with the judgment that each expects."""
+        scenarios = {one.id: one for one in self.pack.scenarios}
+        for role, checks in (
+            ("calibration", self.pack.calibration),
+            ("attention", self.pack.attention_checks),
+        ):
+            for language in self.spec.languages:
+                for check in checks:
+                    item = self._scenario_item(
+                        scenarios[check.scenario], language, role=role, ref=check.id
+                    )
+                    item.reference = check.expected_in(language)
+                    self.session.add(item)
+                    self.session.flush()
+                    turns = [{"role": "assistant", "content": check.response.text_in(language)}]
+                    self._add_response(item, None, turns)
+                    self._add_unit(item.id, (), role=role, n_wanted=UNLIMITED)
+
+    def add_units(self) -> None:
+        arm_ids = list(self.arm_ids.values())
+        for place, (_language, items) in enumerate(sorted(self.main_items.items())):
+            for unit in units_of(
+                items,
+                arm_ids,
+                mode=self.spec.mode,
+                raters_per_unit=self.spec.raters_per_unit,
+                n_judgments=self.spec.n_judgments,
+                seed=self.spec.seed + place,
+            ):
+                self._add_unit(unit.item, unit.arms, role="main", n_wanted=unit.n_wanted)
+                self.n_units += 1
+
+    def _add_unit(self, item: int, arms: Sequence[int], *, role: str, n_wanted: int) -> None:
+        self.session.add(
+            Unit(
+                campaign_id=self.campaign.id,
+                item_id=item,
+                role=role,
+                arm_id=arms[0] if arms else None,
+                other_arm_id=arms[1] if len(arms) > 1 else None,
+                n_wanted=n_wanted,
+                n_taken=0,
+            )
+        )
+
+
+def registered_digest(session: Session, campaign: Campaign) -> str:
+    """Return the sha256 of what was fixed before the first judgment."""
+    arms = session.scalars(
+        select(Arm.name).where(Arm.campaign_id == campaign.id).order_by(Arm.name)
+    ).all()
+    items = session.execute(
+        select(Item.ref, Item.language, Item.role, Response.original)
+        .join(Response, Response.item_id == Item.id, isouter=True)
+        .where(Item.campaign_id == campaign.id)
+        .order_by(Item.id, Response.id)
+    ).tuples()
+    return digest_of(
+        {
+            "spec": campaign.spec,
+            "pack": campaign.pack,
+            "rule": campaign.rule,
+            "arms": list(arms),
+            "items": [list(row) for row in items],
+        }
+    )
+
+
+def find_campaign(session: Session, name: str | None) -> Campaign:
+    """Return a study by name or public id; the only one where no name is given.
+
+    Raises:
+        NotFoundError: there is none, or several and no name.
+    """
+    campaigns = session.scalars(select(Campaign).order_by(Campaign.id)).all()
+    if name is None:
+        if len(campaigns) == 1:
+            return campaigns[0]
+        names = ", ".join(one.name for one in campaigns) or "none"
+        raise NotFoundError(f"which study? This database holds: {names}")
+    for one in campaigns:
+        if name in (one.name, one.public_id):
+            return one
+    names = [one.name for one in campaigns]
+    raise NotFoundError(
+        f"no study {name!r}.{did_you_mean(name, names)} Studies: {', '.join(names) or 'none'}"
+    )
+
+
+def change_state(
+    session: Session, campaign: Campaign, state: str, *, at_ms: int, actor: str
+) -> None:
+    """Open, pause or close a study.
+
+    Raises:
+        DataError: the study cannot go there from its present state.
+    """
+    if campaign.state not in STATES[state]:
+        raise DataError(
+            f"the study is {campaign.state}; it can become {state} from "
+            f"{' or '.join(STATES[state])} only"
+        )
+    campaign.state = state
+    if state == "open" and campaign.opened_ms is None:
+        campaign.opened_ms = at_ms
+    if state == "closed":
+        campaign.closed_ms = at_ms
+    note(
+        session,
+        actor=actor,
+        action=state,
+        subject=campaign.public_id,
+        at_ms=at_ms,
+        campaign_id=campaign.id,
+    )

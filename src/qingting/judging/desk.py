@@ -1,0 +1,323 @@
+"""The desk of a study: it gives each rater the next thing to judge and takes the judgment.
+
+Every function works within the transaction of the session it is given; what it returns is
+acknowledged once that transaction is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from qingting.judging.choosing_work import Work, choose_work
+from qingting.judging.forms import Form, check_form
+from qingting.judging.people import has_consented
+from qingting.judging.places import expire, give_back, take
+from qingting.judging.problems import JudgingError
+from qingting.judging.tokens import new_public_id
+from qingting.store.judging_tables import (
+    Arm,
+    Assignment,
+    Campaign,
+    Conversation,
+    Item,
+    Judgment,
+    Rater,
+    Unit,
+)
+
+Idle = Literal["finished", "wait"]
+"""Why there is nothing to do: all is done, or others hold what is left for a while."""
+
+_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A judgment as it arrives: for which assignment, under which key, after how long."""
+
+    assignment: str
+    idempotency_key: str
+    raw: Mapping[str, Any]
+    duration_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What is acknowledged: the judgment, and whether it had arrived before."""
+
+    judgment_id: int
+    assignment: str
+    role: str
+    is_repeat_of_submission: bool
+
+
+def lock_campaign(session: Session, campaign_id: int) -> Campaign:
+    """Return the campaign, locked until the transaction ends (PostgreSQL; SQLite has one writer)."""
+    return session.execute(
+        select(Campaign).where(Campaign.id == campaign_id).with_for_update()
+    ).scalar_one()
+
+
+def check_may_work(campaign: Campaign, rater: Rater) -> None:
+    """Raise unless the study is open and the rater has consented to its present text."""
+    if campaign.state != "open":
+        raise JudgingError("not_open", language=rater.language)
+    if not has_consented(campaign, rater):
+        raise JudgingError("no_consent", language=rater.language)
+
+
+def current_lease(session: Session, rater: Rater) -> Assignment | None:
+    """Return what a rater holds at the moment, on whichever device; after an undo the older one."""
+    return session.scalar(
+        select(Assignment)
+        .where(Assignment.rater_id == rater.id, Assignment.state == "leased")
+        .order_by(Assignment.sequence)
+        .limit(1)
+    )
+
+
+def next_assignment(
+    session: Session, campaign: Campaign, rater: Rater, *, at_ms: int
+) -> Assignment | Idle:
+    """Return what a rater judges now: the lease that is open, or a new one.
+
+    Args:
+        campaign: locked by ``lock_campaign``.
+
+    Raises:
+        JudgingError: the study is not open or consent is missing.
+    """
+    check_may_work(campaign, rater)
+    expire(session, campaign_id=campaign.id, at_ms=at_ms)
+    lease_ms = round(float(campaign.spec["lease_minutes"]) * 60_000)
+    held = current_lease(session, rater)
+    if held is not None:
+        held.expires_ms = at_ms + lease_ms
+        return held
+    rng = np.random.default_rng([campaign.spec["seed"], rater.id, rater.n_started])
+    for _ in range(_TRIES):
+        work = choose_work(session, campaign, rater, rng=rng)
+        if work is None:
+            break
+        assignment = _lease(session, rater, work, at_ms=at_ms, lease_ms=lease_ms)
+        if assignment is not None:
+            return assignment
+    return "wait" if _others_hold_places(session, campaign, rater) else "finished"
+
+
+def _lease(
+    session: Session, rater: Rater, work: Work, *, at_ms: int, lease_ms: int
+) -> Assignment | None:
+    unit = session.get_one(Unit, work.unit_id)
+    if work.role == "main" and not take(session, unit, is_swapped=work.is_swapped):
+        return None
+    assignment = Assignment(
+        public_id=new_public_id(),
+        rater_id=rater.id,
+        unit_id=unit.id,
+        role=work.role,
+        is_swapped=work.is_swapped,
+        p_chosen=work.p_chosen,
+        sequence=rater.n_started,
+        state="leased",
+        leased_ms=at_ms,
+        expires_ms=at_ms + lease_ms,
+    )
+    rater.n_started += 1
+    session.add(assignment)
+    session.flush()
+    return assignment
+
+
+def _others_hold_places(session: Session, campaign: Campaign, rater: Rater) -> bool:
+    """Return whether someone's lease, if it ran out, would leave this rater something to do."""
+    mine = select(Assignment.unit_id).where(Assignment.rater_id == rater.id)
+    found = session.scalar(
+        select(func.count())
+        .select_from(Assignment)
+        .join(Unit, Unit.id == Assignment.unit_id)
+        .join(Item, Item.id == Unit.item_id)
+        .where(
+            Unit.campaign_id == campaign.id,
+            Assignment.state == "leased",
+            Assignment.role == "main",
+            Assignment.rater_id != rater.id,
+            Item.language == rater.language,
+            Unit.id.not_in(mine),
+        )
+    )
+    return bool(found)
+
+
+def find_assignment(session: Session, rater: Rater, public_id: str) -> Assignment:
+    """Return a rater's own assignment; another's is as unknown as none."""
+    found = session.scalar(
+        select(Assignment).where(Assignment.public_id == public_id, Assignment.rater_id == rater.id)
+    )
+    if found is None:
+        raise JudgingError("assignment_unknown", language=rater.language)
+    return found
+
+
+def submit(
+    session: Session, campaign: Campaign, rater: Rater, submission: Submission, *, at_ms: int
+) -> Receipt:
+    """Take a judgment; a submission that arrives again is acknowledged again and stored once.
+
+    A lease that has run out is honoured as long as the unit still has a place.
+
+    Raises:
+        JudgingError: the form is wrong, the assignment is not this rater's, was judged already,
+            has been finished by others meanwhile, or its item was withdrawn.
+    """
+    check_may_work(campaign, rater)
+    before = session.scalar(
+        select(Judgment).where(
+            Judgment.rater_id == rater.id,
+            Judgment.idempotency_key == submission.idempotency_key,
+        )
+    )
+    assignment = find_assignment(session, rater, submission.assignment)
+    if before is not None:
+        if before.assignment_id != assignment.id:
+            raise JudgingError("key_reused", language=rater.language)
+        return Receipt(before.id, assignment.public_id, assignment.role, True)
+    unit = session.get_one(Unit, assignment.unit_id)
+    form = check_form(
+        submission.raw,
+        mode=campaign.mode,
+        rubric=campaign.pack["rubric"],
+        language=rater.language,
+    )
+    _hold_again(session, assignment, unit, language=rater.language)
+    _check_conversation(session, campaign, assignment, language=rater.language)
+    judgment = _judgment(submission, form, assignment, at_ms=at_ms)
+    session.add(judgment)
+    assignment.state = "done"
+    if assignment.role == "training":
+        rater.n_trained += 1
+        if rater.n_trained >= int(campaign.spec["quality"]["n_training"]):
+            rater.trained_ms = at_ms
+    session.flush()
+    return Receipt(judgment.id, assignment.public_id, assignment.role, False)
+
+
+def _hold_again(session: Session, assignment: Assignment, unit: Unit, *, language: str) -> None:
+    """Make sure that an assignment holds its place, taking it again after its lease ran out."""
+    if assignment.state == "done":
+        raise JudgingError("assignment_done", language=language)
+    if assignment.state == "withdrawn" or session.get_one(Item, unit.item_id).withdrawn_ms:
+        raise JudgingError("item_withdrawn", language=language)
+    if assignment.state == "leased":
+        return
+    if assignment.role == "main" and not take(session, unit, is_swapped=assignment.is_swapped):
+        raise JudgingError("assignment_taken", language=language)
+    assignment.state = "leased"
+
+
+def _check_conversation(
+    session: Session, campaign: Campaign, assignment: Assignment, *, language: str
+) -> None:
+    conversation = campaign.spec["conversation"]
+    if campaign.mode != "conversation" or conversation["source"] != "live":
+        return
+    if assignment.role not in ("main", "repeat"):
+        return  # calibration items are written conversations
+    found = session.scalar(select(Conversation).where(Conversation.assignment_id == assignment.id))
+    n_said = sum(turn["role"] == "user" for turn in found.turns) if found else 0
+    if n_said < int(conversation["min_turns"]):
+        raise JudgingError("conversation_short", language=language)
+
+
+def _judgment(
+    submission: Submission, form: Form, assignment: Assignment, *, at_ms: int
+) -> Judgment:
+    return Judgment(
+        assignment_id=assignment.id,
+        rater_id=assignment.rater_id,
+        idempotency_key=submission.idempotency_key,
+        scores=form.scores,
+        safety=form.safety,
+        reasons=form.reasons,
+        confidence=form.confidence,
+        comment=form.comment,
+        duration_ms=submission.duration_ms,
+        submitted_ms=at_ms,
+    )
+
+
+def skip(
+    session: Session, campaign: Campaign, rater: Rater, public_id: str, *, reason: str
+) -> None:
+    """Give an assignment back unjudged, with a reason of the rubric's list."""
+    check_may_work(campaign, rater)
+    assignment = find_assignment(session, rater, public_id)
+    known = {one["id"]: one for one in campaign.pack["rubric"]["skip_reasons"]}
+    if reason not in known:
+        words = {"zh": "请选一个跳过的理由", "en": "Please choose a reason for skipping"}
+        raise JudgingError(
+            "invalid",
+            language=rater.language,
+            fields={"reason": words["zh" if rater.language == "zh" else "en"]},
+        )
+    if assignment.state == "done":
+        raise JudgingError("assignment_done", language=rater.language)
+    give_back(session, assignment, session.get_one(Unit, assignment.unit_id))
+    assignment.state = "skipped"
+    assignment.skip_reason = reason
+
+
+def undo_last(
+    session: Session, campaign: Campaign, rater: Rater, *, at_ms: int
+) -> tuple[Assignment, Judgment]:
+    """Open the last judgment again; return its assignment and what was said.
+
+    What the rater holds meanwhile stays, and comes next. Only the most recent submission can be
+    undone.
+    """
+    check_may_work(campaign, rater)
+    judgment = session.scalar(
+        select(Judgment)
+        .where(Judgment.rater_id == rater.id)
+        .order_by(Judgment.submitted_ms.desc(), Judgment.id.desc())
+        .limit(1)
+    )
+    if judgment is None:
+        raise JudgingError("nothing_to_undo", language=rater.language)
+    assignment = session.get_one(Assignment, judgment.assignment_id)
+    if assignment.role == "training":  # its feedback has been seen
+        raise JudgingError("undo_too_late", language=rater.language)
+    assignment.state = "leased"
+    assignment.expires_ms = at_ms + round(float(campaign.spec["lease_minutes"]) * 60_000)
+    session.delete(judgment)
+    session.flush()
+    return assignment, judgment
+
+
+def withdraw_item(session: Session, item: Item, *, at_ms: int) -> int:
+    """Take an item out of the study; judgments of it stay, open leases end. Return those."""
+    item.withdrawn_ms = at_ms
+    n_ended = 0
+    for assignment, unit in session.execute(
+        select(Assignment, Unit)
+        .join(Unit, Unit.id == Assignment.unit_id)
+        .where(Unit.item_id == item.id, Assignment.state == "leased")
+    ).tuples():
+        give_back(session, assignment, unit)
+        assignment.state = "withdrawn"
+        n_ended += 1
+    return n_ended
+
+
+def exposure(session: Session, campaign: Campaign) -> dict[str, tuple[int, int]]:
+    """Return for every arm's name how often it was shown, and how often first."""
+    rows = session.execute(
+        select(Arm.name, Arm.n_shown, Arm.n_first).where(Arm.campaign_id == campaign.id)
+    ).tuples()
+    return {name: (shown, first) for name, shown, first in rows}

@@ -1,0 +1,138 @@
+"""The judging database: SQLite beside the study, or PostgreSQL by its address.
+
+SQLite runs with a write-ahead log, one writer at a time and ``synchronous=FULL``: what is
+acknowledged was committed and survives the loss of the process, and of the machine as far as its
+disk keeps its word.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.orm import Session
+
+from qingting.core.errors import StoreError
+
+BUSY_TIMEOUT_S = 15
+
+
+@dataclass(frozen=True)
+class Database:
+    """An open database. ``reading()`` and ``writing()`` each give one transaction."""
+
+    engine: Engine
+    _writer: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Return whether the database is a file of SQLite."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Yield a session whose reads are of one moment; it is rolled back at the end."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Yield a session that is committed at the end, or rolled back on an error.
+
+        With SQLite writers take turns within the process and ``BEGIN IMMEDIATE`` makes them take
+        turns with other processes, so that a transaction never fails half-way for want of the lock.
+        """
+        if not self.is_sqlite:
+            with Session(self.engine, expire_on_commit=False) as session, session.begin():
+                yield session
+            return
+        with self._writer, Session(self.engine, expire_on_commit=False) as session:
+            session.connection(execution_options={"qingting_writes": True})
+            try:
+                yield session
+                session.commit()
+            except BaseException:
+                session.rollback()
+                raise
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def open_database(address: str | Path, *, create: bool = False) -> Database:
+    """Return the database at a path (SQLite) or an address such as ``postgresql://…``.
+
+    Its schema is brought to the newest; rows are kept (see ``store/migrations``).
+
+    Args:
+        create: whether a new SQLite file may be made.
+
+    Raises:
+        StoreError: there is no such file, no such server, or the schema is from a later version.
+    """
+    from qingting.store.migrate import upgrade
+
+    url = _url_of(address)
+    if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
+        path = Path(str(url.database))
+        if not create and not path.is_file():
+            raise StoreError(f"{path}: no such database; `qingting judge create` makes one")
+        path.parent.mkdir(parents=True, exist_ok=True)
+    engine = _engine(url)
+    database = Database(engine)
+    try:
+        upgrade(database)
+    except OperationalError as error:
+        engine.dispose()
+        where = url.render_as_string(hide_password=True)
+        raise StoreError(f"{where}: {str(error.orig).splitlines()[0]}") from None
+    except BaseException:
+        engine.dispose()
+        raise
+    return database
+
+
+def _url_of(address: str | Path) -> Any:
+    text = str(address)
+    if "://" not in text:
+        return make_url(f"sqlite:///{text}")
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise StoreError(
+            "not an address of a database; write a path or postgresql://user@host/name"
+        ) from None
+    if url.get_backend_name() == "postgresql" and "+" not in url.drivername:
+        url = url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise StoreError(f"{url.drivername}: not supported; use SQLite or PostgreSQL")
+    return url
+
+
+def _engine(url: Any) -> Engine:
+    if url.get_backend_name() == "postgresql":
+        try:
+            return create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+        except ModuleNotFoundError:
+            raise StoreError("PostgreSQL needs psycopg: pip install 'qingting[postgres]'") from None
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, pool_size=20)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver would begin transactions behind our back
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        writes = connection.get_execution_options().get("qingting_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

@@ -1,0 +1,113 @@
+"""The application: routes, guards and the way every problem is told."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from qingting import __version__
+from qingting.core.errors import DataError, NotFoundError, QingtingError, SpecificationError
+from qingting.judging.problems import JudgingError
+from qingting.store.database import Database
+from qingting.web.auth import Services, cookie_name
+from qingting.web.guards import Guards
+from qingting.web.limits import RateLimit
+from qingting.web.pages import language_of, page
+from qingting.web.problems import Refused, status_of
+from qingting.web.settings import WebSettings
+from qingting.web.words import words_in
+
+
+def create_app(database: Database, settings: WebSettings) -> FastAPI:
+    """Return the application over an open database."""
+    from qingting.web.routes import all_routers
+
+    app = FastAPI(
+        title="Qingting judging",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )
+    app.state.services = Services(database, settings, RateLimit(settings.sign_ins_per_minute))
+    for router in all_routers():
+        app.include_router(router)
+    static = str(files("qingting.web") / "static")
+    app.mount("/static", StaticFiles(directory=static), name="static")
+    app.add_middleware(Guards, settings=settings, cookie=cookie_name(settings))
+    _tell_problems(app)
+    return app
+
+
+def _tell_problems(app: FastAPI) -> None:
+    @app.exception_handler(JudgingError)
+    def _judging(request: Request, error: JudgingError) -> Response:
+        language = error.language if error.fields else language_of(request, error.language)
+        return _answer(
+            request, status_of(error), error.code, error.in_words(language), fields=error.fields
+        )
+
+    @app.exception_handler(Refused)
+    def _refused(request: Request, error: Refused) -> Response:
+        if error.code == "sign_in_owner" and not _is_api(request):
+            return RedirectResponse("/owner/sign-in", status_code=303)
+        words = words_in(language_of(request))
+        headers = {"retry-after": str(error.retry_after_s)} if error.retry_after_s else {}
+        return _answer(request, error.status, error.code, words(error.code), headers=headers)
+
+    @app.exception_handler(QingtingError)
+    def _expected(request: Request, error: QingtingError) -> Response:
+        status = 404 if isinstance(error, NotFoundError) else 422
+        if not isinstance(error, NotFoundError | SpecificationError | DataError):
+            status = 500
+        return _answer(request, status, "unusable", str(error))
+
+    @app.exception_handler(RequestValidationError)
+    def _invalid(request: Request, error: RequestValidationError) -> Response:
+        fields = {
+            ".".join(str(part) for part in one["loc"]): str(one["msg"]) for one in error.errors()
+        }
+        message = words_in(language_of(request))("malformed")
+        return _answer(request, 422, "malformed", message, fields=fields)
+
+    @app.exception_handler(HTTPException)
+    def _http(request: Request, error: HTTPException) -> Response:
+        code = {404: "not_found", 405: "not_allowed"}.get(error.status_code, "malformed")
+        words = words_in(language_of(request))
+        return _answer(request, error.status_code, code, words(code), headers=error.headers)
+
+
+def _is_api(request: Request) -> bool:
+    return request.url.path.startswith("/api/")
+
+
+def _answer(
+    request: Request,
+    status: int,
+    code: str,
+    message: str,
+    *,
+    fields: dict[str, str] | None = None,
+    headers: Any = None,
+) -> Response:
+    if _is_api(request):
+        body: dict[str, Any] = {"error": {"code": code, "message": message}}
+        if fields:
+            body["error"]["fields"] = fields
+        return JSONResponse(body, status_code=status, headers=headers)
+    response = page(
+        request,
+        "problem.html",
+        language=language_of(request),
+        status=status,
+        message=message,
+        title_key="problem",
+    )
+    response.headers.update(headers or {})
+    return response

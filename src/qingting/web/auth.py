@@ -1,0 +1,137 @@
+"""Who is asking: a rater, an owner or nobody; by cookie or bearer token; guarded against forgery."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple, cast
+
+from fastapi import Depends, Request, Response
+from sqlalchemy.orm import Session
+
+from qingting.judging.people import SIGN_IN_DAYS, signed_in
+from qingting.judging.tokens import now_ms
+from qingting.store.database import Database
+from qingting.store.judging_tables import Campaign, Owner, Rater
+from qingting.web.limits import RateLimit
+from qingting.web.problems import Refused
+from qingting.web.settings import WebSettings
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True)
+class Services:
+    """What every route works with."""
+
+    database: Database
+    settings: WebSettings
+    sign_in_limit: RateLimit
+
+
+class Caller(NamedTuple):
+    """A signed-in caller: the secret of the session and its token against forged forms."""
+
+    secret: str
+    csrf_token: str
+    rater_id: int | None
+    owner_id: int | None
+    by_cookie: bool
+
+
+def services_of(request: Request) -> Services:
+    """Return what the application was made with."""
+    return cast(Services, request.app.state.services)
+
+
+def cookie_name(settings: WebSettings) -> str:
+    """Return the name of the session's cookie; the prefix binds it to this host and to https."""
+    return "__Host-qingting" if settings.is_https else "qingting"
+
+
+def set_cookie(response: Response, settings: WebSettings, secret: str) -> None:
+    """Hand a session to the browser."""
+    response.set_cookie(
+        cookie_name(settings),
+        secret,
+        max_age=SIGN_IN_DAYS * 86_400,
+        path="/",
+        secure=settings.is_https,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def visitor_of(request: Request) -> str:
+    """Return the address that a request came from, for limits on visitors without a session."""
+    return request.client.host if request.client else "unknown"
+
+
+def limit_sign_in(request: Request, services: Annotated[Services, Depends(services_of)]) -> None:
+    """Refuse an address that tries too many links or passwords."""
+    wait_s = services.sign_in_limit.wait_s(visitor_of(request))
+    if wait_s:
+        raise Refused(429, "too_many", retry_after_s=int(wait_s) + 1)
+
+
+def caller_of(
+    request: Request, services: Annotated[Services, Depends(services_of)]
+) -> Caller | None:
+    """Return who is asking, or None. A bearer token comes before a cookie."""
+    header = request.headers.get("authorization", "")
+    scheme, _, bearer = header.partition(" ")
+    by_cookie = scheme.lower() != "bearer"
+    secret = request.cookies.get(cookie_name(services.settings)) if by_cookie else bearer.strip()
+    if not secret:
+        return None
+    with services.database.reading() as session:
+        found = signed_in(session, secret, at_ms=now_ms())
+        if found is None:
+            return None
+        return Caller(secret, found.csrf_token, found.rater_id, found.owner_id, by_cookie)
+
+
+MaybeCaller = Annotated[Caller | None, Depends(caller_of)]
+
+
+def check_csrf(request: Request, caller: Caller, *, form_token: str | None = None) -> None:
+    """Refuse a change that a foreign page could have sent: cookies need the session's token too."""
+    if request.method in _SAFE or not caller.by_cookie:
+        return
+    given = form_token or request.headers.get("x-csrf-token") or ""
+    if not hmac.compare_digest(given.encode(), caller.csrf_token.encode()):
+        raise Refused(403, "forged")
+
+
+def rater_caller(request: Request, caller: MaybeCaller) -> Caller:
+    """Return the caller, who must be a rater."""
+    if caller is None or caller.rater_id is None:
+        raise Refused(401, "sign_in_rater")
+    return caller
+
+
+def owner_caller(request: Request, caller: MaybeCaller) -> Caller:
+    """Return the caller, who must be an owner."""
+    if caller is None or caller.owner_id is None:
+        raise Refused(401, "sign_in_owner")
+    return caller
+
+
+RaterCaller = Annotated[Caller, Depends(rater_caller)]
+OwnerCaller = Annotated[Caller, Depends(owner_caller)]
+
+
+def load_rater(session: Session, caller: Caller) -> tuple[Rater, Campaign]:
+    """Return the calling rater and the rater's study."""
+    rater = session.get(Rater, caller.rater_id)
+    if rater is None:
+        raise Refused(401, "sign_in_rater")
+    return rater, session.get_one(Campaign, rater.campaign_id)
+
+
+def load_owner(session: Session, caller: Caller) -> Owner:
+    """Return the calling owner."""
+    owner = session.get(Owner, caller.owner_id)
+    if owner is None:
+        raise Refused(401, "sign_in_owner")
+    return owner

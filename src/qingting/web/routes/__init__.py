@@ -1,0 +1,12 @@
+"""The routes: pages of raters, pages of owners, and the API that does all that they do."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+
+def all_routers() -> tuple[APIRouter, ...]:
+    """Return every router of the application."""
+    from qingting.web.routes import rater
+
+    return (rater.router,)

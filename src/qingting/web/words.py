@@ -1,0 +1,179 @@
+"""The words of the pages, in Chinese and English."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+WORDS: dict[str, tuple[str, str]] = {
+    # frame
+    "site": ("倾听 · 盲评研究", "Qingting · blind study"),
+    "skip_to_content": ("跳到正文", "Skip to content"),
+    "other_language": ("English", "中文"),
+    "help": ("帮助", "Help"),
+    "about_study": ("研究介绍", "About the study"),
+    "my_progress": ("我的进度", "My progress"),
+    "sign_out": ("退出登录", "Sign out"),
+    "contact": ("联系人", "Contact"),
+    "problem": ("出了点问题", "Something went wrong"),
+    "back_to_work": ("回到评价", "Back to judging"),
+    "hotlines": ("需要帮助时", "If you need support"),
+    "checked_on": ("核对日期", "checked"),
+    "source": ("来源", "source"),
+    "hours": ("时间", "hours"),
+    # invitation and consent
+    "invitation": ("邀请", "Invitation"),
+    "invited_to": ("邀请您参加一项盲评研究", "You are invited to take part in a blind study"),
+    "invited_text": (
+        "研究里的回复有的来自不同的程序。您不会知道哪一条来自谁，请只看内容作评价。",
+        "The answers in this study come from different programs. You will not be told which; please "
+        "judge what is written.",
+    ),
+    "invitation_reusable": (
+        "在到期之前，同一个链接可以在别的设备上再次打开，接着做。",
+        "Until it expires, the same link opens your work on another device.",
+    ),
+    "begin": ("开始", "Begin"),
+    "consent": ("知情同意", "Consent"),
+    "consent_version": ("版本", "Version"),
+    "i_agree": ("我已读完并同意参加", "I have read this and agree to take part"),
+    "i_decline": ("我不参加", "I do not want to take part"),
+    "declined": (
+        "好的，您没有参加，我们没有保存您的任何评价。谢谢您的时间。",
+        "That is fine. You are not taking part and nothing was recorded. Thank you for your time.",
+    ),
+    "training": ("练习", "Training"),
+    "training_intro": (
+        "先看一遍评分说明，再练习几条。练习之后会告诉您参考评分和理由。",
+        "Read the guide, then try a few. After each you see reference ratings and the reasons.",
+    ),
+    "start_training": ("开始练习", "Start"),
+    # judging
+    "judge": ("评价", "Judge"),
+    "client_said": ("来访者说", "The client said"),
+    "conversation_so_far": ("对话", "The conversation"),
+    "background": ("背景", "Background"),
+    "client": ("来访者", "Client"),
+    "counsellor": ("咨询师", "Counsellor"),
+    "the_answer": ("回复", "The answer"),
+    "left_answer": ("左边的回复", "Left answer"),
+    "right_answer": ("右边的回复", "Right answer"),
+    "your_judgment": ("您的评价", "Your judgment"),
+    "reason": ("理由", "Reason"),
+    "reasons": ("为什么", "Why"),
+    "optional": ("选填", "optional"),
+    "comment": ("评论", "Comment"),
+    "comment_hint": (
+        "请不要写任何人的姓名或联系方式。",
+        "Please do not write names or contact details of anyone.",
+    ),
+    "submit": ("提交，下一条", "Submit and go on"),
+    "skip": ("跳过这一条", "Skip this one"),
+    "undo": ("撤回上一条", "Undo the last one"),
+    "undone": (
+        "上一条已经打开，请修改后再提交。",
+        "The last one is open again; change and submit it.",
+    ),
+    "saved": ("已保存。", "Saved."),
+    "pause_hint": (
+        "随时可以停下；进度都保存着，用同一个链接继续。",
+        "Stop whenever you like; everything is saved and the same link continues.",
+    ),
+    "keys_hint": (
+        "键盘：1–5 选分并到下一项，方向键改选，回车提交。",
+        "Keyboard: 1–5 choose and go on, arrows change, Enter submits.",
+    ),
+    "please_mend": ("请检查下面几项", "Please check these"),
+    "progress_of": ("已完成 {done} 条，约 {planned} 条", "{done} done of about {planned}"),
+    "before_distressing": ("下一条内容比较沉重", "The next item is distressing"),
+    "show_it": ("可以，给我看", "I am ready, show it"),
+    "skip_it": ("跳过这一条", "Skip it"),
+    "take_break": ("我想休息一下", "I want to take a break"),
+    "resting": (
+        "先歇一歇。您的进度都保存着，准备好了再回来。",
+        "Take your time. Everything is saved; come back when you are ready.",
+    ),
+    # conversation
+    "talk": ("请以来访者的身份和对方聊几句", "Talk with the counsellor as the client"),
+    "your_part": ("您扮演的来访者", "The client you play"),
+    "say": ("发送", "Send"),
+    "say_label": ("您要说的话", "What you say"),
+    "end_conversation": ("结束对话并评价", "End it and judge"),
+    "turns_left": ("还可以说 {n} 句", "{n} turns left"),
+    "typing": ("对方正在输入…", "The other side is writing …"),
+    # feedback
+    "feedback": ("参考评分", "Reference ratings"),
+    "feedback_note": (
+        "参考评分由本项目作者给出，不是唯一正确的答案。",
+        "The reference ratings were given by the authors of this project; they are not the only "
+        "right ones.",
+    ),
+    "you_said": ("您的评分", "Yours"),
+    "reference_is": ("参考", "Reference"),
+    "why": ("理由", "Why"),
+    "next": ("下一条", "Next"),
+    # done
+    "finished": ("都评完了，谢谢您！", "All done, thank you!"),
+    "finished_text": (
+        "您的评价都保存好了。",
+        "All your judgments are saved.",
+    ),
+    "wait": ("暂时没有可评的内容", "Nothing to judge at the moment"),
+    "wait_text": (
+        "剩下的正由别人评价。半小时后再来看看，也许还会有。",
+        "Others hold what is left. Look again in half an hour; there may be more.",
+    ),
+    "done_count": ("已评", "Judged"),
+    "skipped_count": ("跳过", "Skipped"),
+    "planned_count": ("每人约", "Planned for each"),
+    "withdraw": ("退出研究并删除我的数据", "Withdraw and erase my data"),
+    "withdraw_text": (
+        "您可以随时退出，不需要理由。退出后，您的评价会从数据库里删除，已经导出的副本会被标记为作废。"
+        "这一步不能撤销。",
+        "You may withdraw at any time, without a reason. Your judgments are removed from the "
+        "database, and copies that were made before are marked as superseded. This cannot be undone.",
+    ),
+    "withdraw_confirm": ("确定退出并删除", "Withdraw and erase"),
+    "withdrawn_done": (
+        "您的数据已经删除。谢谢您曾经参与。",
+        "Your data have been erased. Thank you for having taken part.",
+    ),
+    # refusals
+    "sign_in_rater": (
+        "请先打开您的邀请链接。",
+        "Please open your invitation link first.",
+    ),
+    "sign_in_owner": ("请先登录。", "Please sign in first."),
+    "forged": (
+        "这个页面已经过期，没有保存。请返回、刷新后再提交。",
+        "This page is out of date and nothing was saved. Go back, reload and submit again.",
+    ),
+    "too_many": ("尝试太多次了，请稍等再试。", "Too many attempts; wait a moment and try again."),
+    "malformed": (
+        "提交的内容不完整或格式不对。",
+        "What was sent is incomplete or not well formed.",
+    ),
+    "not_found": ("没有这个页面。", "There is no such page."),
+    "not_allowed": ("这个地址不能这样用。", "This address cannot be used like that."),
+    "wrong_password": ("用户名或密码不对。", "The name or the password is wrong."),
+    "link_used": (
+        "这个登录链接已经用过或过期了，请再生成一个。",
+        "This sign-in link was used before or has expired; make a new one.",
+    ),
+}
+
+
+def words_of(key: str, language: str) -> str:
+    """Return the words of a key; KeyError for one that has none."""
+    zh, en = WORDS[key]
+    return zh if language == "zh" else en
+
+
+@cache
+def words_in(language: str) -> Callable[..., str]:
+    """Return a function from keys to the words of a language, filled with named values."""
+
+    def translate(key: str, **values: object) -> str:
+        return words_of(key, language).format(**values) if values else words_of(key, language)
+
+    return translate
