@@ -46,6 +46,9 @@ def agreement(
     cluster_column: Annotated[
         str | None, typer.Option(help="Column of the dialogue, where items are not independent.")
     ] = None,
+    arm_column: Annotated[
+        str | None, typer.Option(help="Column of the arms, where an item has several replies.")
+    ] = None,
     rater_columns: Annotated[
         str | None, typer.Option(help="The raters' columns of a wide table, joined by commas.")
     ] = None,
@@ -69,11 +72,14 @@ def agreement(
         rating_column=rating_column,
         criterion_column=criterion_column,
         cluster_column=cluster_column,
+        arm_column=arm_column,
         rater_columns=names(rater_columns),
         words=level == "nominal",
         categories=names(categories),
         scale=scale_of(scale),
     )
+    for note in read.notes:
+        typer.echo(f"note: {note}", err=True)
     show_cells(read.problems)
     records = []
     for table in read.tables:
@@ -99,6 +105,7 @@ def agreement(
             "file": str(file),
             "layout": read.layout,
             "n_empty": read.n_empty,
+            "notes": [*read.notes],
             "problems": [str(problem) for problem in read.problems],
             "criteria": [one.to_record() for one in records],
         }

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from qingting.core.columns import RowProblem, find_column, read_columns
-from qingting.core.errors import DataError, SpecificationError, did_you_mean
+from qingting.core.errors import SpecificationError, did_you_mean
 from qingting.stats.arm_ratings import ArmRatings
 from qingting.stats.rating_files import (
     ARM_COLUMNS,
@@ -19,6 +19,7 @@ from qingting.stats.rating_files import (
     RATER_COLUMNS,
     RATING_COLUMNS,
     Scale,
+    no_usable_rating,
     read_numbers,
 )
 
@@ -113,7 +114,7 @@ def read_arm_ratings(
             )
         groups = {criterion: groups[criterion]}
     if not groups:
-        raise DataError(f"{path}: no usable rating ({len(problems)} problems, {n_empty} empty)")
+        raise no_usable_rating(path, problems, n_empty)
     tables = tuple(
         ArmRatings.of(
             [cells["arm"][row].strip() for row in rows],

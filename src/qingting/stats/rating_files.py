@@ -87,13 +87,15 @@ class RatingTable:
 class RatingFile:
     """The tables of a file, one per criterion, and every cell that could not be used.
 
-    ``n_empty`` cells hold no rating; that is no problem.
+    ``n_empty`` cells hold no rating; that is no problem. ``notes``: how the table was understood,
+    where that was not said by the names alone.
     """
 
     tables: tuple[RatingTable, ...]
     layout: Literal["long", "wide"]
     problems: tuple[RowProblem, ...]
     n_empty: int
+    notes: tuple[str, ...] = ()
 
 
 def read_ratings(
@@ -104,6 +106,7 @@ def read_ratings(
     rating_column: str | None = None,
     criterion_column: str | None = None,
     cluster_column: str | None = None,
+    arm_column: str | None = None,
     rater_columns: Sequence[str] = (),
     words: bool = False,
     categories: Sequence[str] = (),
@@ -112,7 +115,9 @@ def read_ratings(
     """Return the ratings of a CSV, TSV or JSON Lines file.
 
     A file with a column of raters and one of ratings is long. Otherwise each column that plays
-    no other role is a rater (or just those in ``rater_columns``) and each row an item.
+    no other role is a rater (or just those in ``rater_columns``) and each row an item. Where the
+    file names arms, what is rated is the reply: an item by an arm; replies to one item then
+    cluster, unless the file has dialogues.
 
     Args:
         path: of the file.
@@ -145,6 +150,7 @@ def read_ratings(
     rating = find_column(
         columns, role="rating", names=RATING_COLUMNS, mapped=rating_column, required=False
     )
+    arm = find_column(columns, role="arm", names=ARM_COLUMNS, mapped=arm_column, required=False)
     long = rater is not None and rating is not None and not rater_columns
     item = find_column(columns, role="item", names=ITEM_COLUMNS, mapped=item_column, required=long)
     if rater is not None and rating is not None and long:
@@ -152,25 +158,31 @@ def read_ratings(
     else:
         sources = {
             name: [name] * len(columns)
-            for name in _wide_raters(columns, rater_columns, {item, criterion, cluster})
+            for name in _wide_raters(columns, rater_columns, {item, criterion, cluster, arm}, rater)
         }
     names_of_items = (
         columns.values(item) if item is not None else [f"row {line}" for line in columns.lines]
     )
+    clusters = None if cluster is None else columns.values(cluster)
+    notes = [] if long else [f"a wide table: the raters are the columns {', '.join(sources)}"]
+    if arm is not None and item is not None:
+        notes.append(f"what is rated is a reply: {item!r} by {arm!r}")
+        clusters = names_of_items if clusters is None else clusters
+        names_of_items = [
+            f"{name} by {of}" if name.strip() else ""
+            for name, of in zip(names_of_items, columns.values(arm), strict=True)
+        ]
     cells = _cells_with_ratings(columns, sources, names_of_items, item=item, rater=rater)
     problems, rows, text = cells.problems, cells.rows, cells.text
     values, labels, unusable = _coded(text, words=words, categories=categories, scale=scale)
     problems += [columns.problem(rows[i], cells.columns[i], why) for i, why in unusable.items()]
     kept = [i for i in range(len(text)) if i not in unusable]
     if not kept:
-        raise DataError(
-            f"{path}: no usable rating ({len(problems)} problems, {cells.n_empty} empty)"
-        )
+        raise no_usable_rating(path, problems, cells.n_empty)
     tables: dict[str | None, list[int]] = {}
     criteria = None if criterion is None else columns.values(criterion)
     for i in kept:
         tables.setdefault(None if criteria is None else criteria[rows[i]], []).append(i)
-    clusters = None if cluster is None else columns.values(cluster)
     return RatingFile(
         tuple(
             _table(
@@ -186,6 +198,16 @@ def read_ratings(
         "long" if long else "wide",
         tuple(sorted(problems, key=lambda problem: problem.line)),
         cells.n_empty,
+        tuple(notes),
+    )
+
+
+def no_usable_rating(path: Path, problems: Sequence[RowProblem], n_empty: int) -> DataError:
+    """Return the error of a file without a usable rating, with the first reason."""
+    first = min(problems, key=lambda problem: problem.line, default=None)
+    return DataError(
+        f"{path}: no usable rating: {n_empty} cells are empty and {len(problems)} cannot be used"
+        + ("" if first is None else f"; the first: {first}")
     )
 
 
@@ -200,7 +222,16 @@ class _Cells(NamedTuple):
     n_empty: int
 
 
-def _wide_raters(columns: Columns, chosen: Sequence[str], roles: set[str | None]) -> Sequence[str]:
+def _wide_raters(
+    columns: Columns, chosen: Sequence[str], roles: set[str | None], rater: str | None
+) -> Sequence[str]:
+    # A column "judge" may hold a judge's ratings; "rater" and the like name people.
+    if not chosen and rater is not None and rater.strip().lower() != "judge":
+        raise SpecificationError(
+            f"{columns.path}: column {rater!r} names raters, but no column holds the rating (known "
+            f"names: {', '.join(RATING_COLUMNS)}); found {', '.join(columns.names)}. Name it with "
+            "--rating-column, or the raters of a wide table with --rater-columns"
+        )
     for name in chosen:
         if name not in columns.names:
             raise SpecificationError(

@@ -110,3 +110,47 @@ def test_a_confidence_level_is_a_share(write, level):
     result = run("agreement", write(long_table()), "--confidence-level", level)
     assert isinstance(result.exception, SpecificationError)
     assert "--confidence-level" in str(result.exception)
+
+
+def test_replies_of_several_arms_to_one_prompt_are_items_and_no_repeats(write):
+    cells = [line.split(",") for line in long_table().splitlines()[1:]]
+    arms = [(arm, *cell) for cell in cells for arm in ("base", "tuned")]
+    lines = "\n".join(f"{arm},{item},{rater},{rating}" for arm, item, rater, rating in arms)
+    done = run("agreement", write("arm,item,rater,rating\n" + lines + "\n"))
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("60 items, 2 raters, 120 ratings, 0 repeats")
+    assert "what is rated is a reply: 'item' by 'arm'" in done.stderr
+    assert "same rater again" not in done.stdout
+
+
+def test_replies_to_one_prompt_cluster(write):
+    cells = [line.split(",") for line in long_table().splitlines()[1:]]
+    lines = [(arm, *cell) for cell in cells for arm in ("base", "tuned")]
+    by_arm = write("arm,item,rater,rating\n" + "\n".join(map(",".join, lines)) + "\n", "arms.csv")
+    named = [f"{arm}{item},{item},{rater},{rating}" for arm, item, rater, rating in lines]
+    by_cluster = write("item,dialogue,rater,rating\n" + "\n".join(named) + "\n", "clusters.csv")
+    first, second = (
+        json.loads(run("agreement", path, "--json").stdout)["criteria"][0]["coefficients"]
+        for path in (by_arm, by_cluster)
+    )
+    assert first == second
+
+
+def test_a_table_with_raters_and_an_unknown_rating_column_is_not_read_as_wide(write):
+    path = write("left,right,winner,prompt,rater\na,b,left,p1,r1\na,b,right,p1,r2\n")
+    error = run("agreement", path).exception
+    assert isinstance(error, SpecificationError)
+    assert "column 'rater' names raters" in str(error) and "--rating-column" in str(error)
+
+
+def test_a_wide_table_says_which_columns_it_takes_for_raters(write):
+    done = run("agreement", write("item,anna,judge\n1,2,3\n2,3,3\n3,4,5\n"))
+    assert "the raters are the columns anna, judge" in done.stderr
+
+
+def test_a_file_without_a_usable_rating_names_the_first_fault(write):
+    path = write("item,rater,rating\n1,a,6\n1,b,7\n2,a,\n")
+    error = run("agreement", path, "--scale", "1-5").exception
+    assert isinstance(error, DataError)
+    assert "1 cells are empty and 2 cannot be used; the first: " in str(error)
+    assert str(error).endswith("table.csv:2, column 'rating': 6 lies outside the scale 1 to 5")
