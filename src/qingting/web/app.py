@@ -19,7 +19,7 @@ from qingting.web.auth import Services, cookie_name
 from qingting.web.guards import Guards
 from qingting.web.limits import RateLimit
 from qingting.web.pages import language_of, page
-from qingting.web.problems import Refused, status_of
+from qingting.web.problems import RefusedError, status_of
 from qingting.web.settings import WebSettings
 from qingting.web.words import words_in
 
@@ -53,8 +53,8 @@ def _tell_problems(app: FastAPI) -> None:
             request, status_of(error), error.code, error.in_words(language), fields=error.fields
         )
 
-    @app.exception_handler(Refused)
-    def _refused(request: Request, error: Refused) -> Response:
+    @app.exception_handler(RefusedError)
+    def _refused(request: Request, error: RefusedError) -> Response:
         if error.code == "sign_in_owner" and not _is_api(request):
             return RedirectResponse("/owner/sign-in", status_code=303)
         words = words_in(language_of(request))

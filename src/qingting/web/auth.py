@@ -14,7 +14,7 @@ from qingting.judging.tokens import now_ms
 from qingting.store.database import Database
 from qingting.store.judging_tables import Campaign, Owner, Rater
 from qingting.web.limits import RateLimit
-from qingting.web.problems import Refused
+from qingting.web.problems import RefusedError
 from qingting.web.settings import WebSettings
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -71,7 +71,7 @@ def limit_sign_in(request: Request, services: Annotated[Services, Depends(servic
     """Refuse an address that tries too many links or passwords."""
     wait_s = services.sign_in_limit.wait_s(visitor_of(request))
     if wait_s:
-        raise Refused(429, "too_many", retry_after_s=int(wait_s) + 1)
+        raise RefusedError(429, "too_many", retry_after_s=int(wait_s) + 1)
 
 
 def caller_of(
@@ -100,20 +100,20 @@ def check_csrf(request: Request, caller: Caller, *, form_token: str | None = Non
         return
     given = form_token or request.headers.get("x-csrf-token") or ""
     if not hmac.compare_digest(given.encode(), caller.csrf_token.encode()):
-        raise Refused(403, "forged")
+        raise RefusedError(403, "forged")
 
 
 def rater_caller(request: Request, caller: MaybeCaller) -> Caller:
     """Return the caller, who must be a rater."""
     if caller is None or caller.rater_id is None:
-        raise Refused(401, "sign_in_rater")
+        raise RefusedError(401, "sign_in_rater")
     return caller
 
 
 def owner_caller(request: Request, caller: MaybeCaller) -> Caller:
     """Return the caller, who must be an owner."""
     if caller is None or caller.owner_id is None:
-        raise Refused(401, "sign_in_owner")
+        raise RefusedError(401, "sign_in_owner")
     return caller
 
 
@@ -125,7 +125,7 @@ def load_rater(session: Session, caller: Caller) -> tuple[Rater, Campaign]:
     """Return the calling rater and the rater's study."""
     rater = session.get(Rater, caller.rater_id)
     if rater is None:
-        raise Refused(401, "sign_in_rater")
+        raise RefusedError(401, "sign_in_rater")
     return rater, session.get_one(Campaign, rater.campaign_id)
 
 
@@ -133,5 +133,5 @@ def load_owner(session: Session, caller: Caller) -> Owner:
     """Return the calling owner."""
     owner = session.get(Owner, caller.owner_id)
     if owner is None:
-        raise Refused(401, "sign_in_owner")
+        raise RefusedError(401, "sign_in_owner")
     return owner

@@ -27,7 +27,7 @@ STATUS: dict[str, int] = {
 }
 
 
-class Refused(QingtingError):
+class RefusedError(QingtingError):
     """A request that is not served: ``status`` and ``code``; the page says it in words."""
 
     def __init__(self, status: int, code: str, *, retry_after_s: int | None = None) -> None:

@@ -81,9 +81,9 @@ def work(request: Request, caller: RaterCaller, services: Serves) -> Response:
         rater, campaign = load_rater(session, caller)
         if not has_consented(campaign, rater):
             return _go("/judge/consent")
-        if rater.trained_ms is None and rater.n_started == 0 and _trains(campaign):
-            if request.query_params.get("start") != "1":
-                return _go("/judge/training")
+        is_new = rater.n_started == 0 and _trains(campaign)
+        if is_new and request.query_params.get("start") != "1":
+            return _go("/judge/training")
         campaign = desk.lock_campaign(session, campaign.id)
         found = desk.next_assignment(session, campaign, rater, at_ms=now_ms())
         if isinstance(found, Assignment):
