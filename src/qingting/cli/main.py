@@ -47,12 +47,13 @@ def _root(
 def _mount() -> None:
     if app.registered_commands:
         return
-    from qingting.cli import data, experiment, metrics, models, stats
+    from qingting.cli import data, experiment, metrics, models, serve, stats
 
     app.command("run")(experiment.run)
     app.command("plan")(experiment.plan)
     app.command("init")(experiment.init)
     app.command("schema")(experiment.schema)
+    app.command("serve")(serve.serve)
     app.add_typer(data.app, name="data", help="Check, convert and split dialogues.")
     app.add_typer(models.app, name="models", help="List models; convert older ones.")
     app.add_typer(metrics.app, name="metrics", help="Score replies against references.")

@@ -24,6 +24,7 @@ from qingting.engines.event_stream import EventLines
 RETRIED_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 """Answers that may be another one a moment later."""
 
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LONGEST_WAIT_S = 30.0
 _SHOWN_LENGTH = 200
 _ECHO_LENGTH = 12
@@ -88,6 +89,8 @@ class ChatEndpoint:
             "headers": headers,
             "timeout": httpx.Timeout(timeout_s, connect=min(timeout_s, 10.0)),
             "transport": transport,
+            # a proxy of the environment must not come between us and this machine
+            "trust_env": httpx.URL(self.base_url).host not in _LOOPBACK,
         }
         self._timeout_s = timeout_s
         self._client: httpx.Client | None = None
@@ -162,7 +165,7 @@ class ChatEndpoint:
                     "POST", f"{self.base_url}/chat/completions", json=payload
                 ) as response:
                     if response.status_code == 200:
-                        for data in lines.events(response.iter_raw()):
+                        for data in lines.events(response.iter_bytes()):
                             yield from self._read_delta(data)
                         self._check_end(lines)
                         return
@@ -213,7 +216,7 @@ class ChatEndpoint:
                     "POST", f"{self.base_url}/chat/completions", json=payload
                 ) as response:
                     if response.status_code == 200:
-                        async for data in lines.aevents(response.aiter_raw()):
+                        async for data in lines.aevents(response.aiter_bytes()):
                             for words in self._read_delta(data):
                                 yield words
                         self._check_end(lines)
@@ -296,7 +299,7 @@ class ChatEndpoint:
     ) -> float:
         """Return the seconds until the next attempt; raise where there is none."""
         is_last = attempt >= self._n_retries
-        delay = min(8.0, 0.5 * 2**attempt) * self._jitter.uniform(0.5, 1.0)
+        delay: float = min(8.0, 0.5 * 2.0**attempt) * self._jitter.uniform(0.5, 1.0)
         if isinstance(failure, httpx.HTTPError):
             is_settled = isinstance(failure, httpx.UnsupportedProtocol)
             if is_last or is_settled or isinstance(failure, httpx.InvalidURL):
@@ -304,7 +307,7 @@ class ChatEndpoint:
             return delay
         if is_last or failure.status_code not in RETRIED_STATUS:
             raise EndpointError(self._refused(failure, payload), failure.status_code)
-        asked = failure.headers.get("retry-after", "")
+        asked = str(failure.headers.get("retry-after", ""))
         return min(float(asked), _LONGEST_WAIT_S) if asked.isdecimal() else delay
 
     # -- what came back --------------------------------------------------------------------------
@@ -444,7 +447,7 @@ def _said(response: httpx.Response, payload: dict[str, Any] | None, secret: str 
         return ""
     for text in sent:
         flat = " ".join(text.split())
-        starts = range(0, max(1, len(flat) - _ECHO_LENGTH + 1))
+        starts = range(max(1, len(flat) - _ECHO_LENGTH + 1))
         if flat and any(flat[i : i + _ECHO_LENGTH] in words for i in starts):
             return ""
     return words[:_SHOWN_LENGTH]
