@@ -1,17 +1,22 @@
-"""Plain tables of text, from CSV, TSV or JSON Lines: columns by name, rows by file line."""
+"""Plain tables of text, from CSV, TSV or JSON Lines: columns by name, rows by file line.
+
+CSV may be divided by commas or semicolons, and begin with the ``sep=`` line that Excel writes.
+"""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
 import json
 import math
+import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple, Protocol, TextIO
 
 from qingting.core.errors import (
     DataError,
@@ -22,6 +27,11 @@ from qingting.core.errors import (
 )
 
 _GZIP = b"\x1f\x8b"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_JSON_SUFFIXES = {".json", ".jsonl", ".ndjson"}
+# The line of a row, and its cells or what is wrong with it.
+_Row = tuple[int, Iterable[tuple[str, object]] | str]
+_SEPARATOR_LINE = re.compile(r"\s*\"?sep=([,;\t])\"?\s*", re.IGNORECASE)
 
 
 class RowProblem(NamedTuple):
@@ -63,6 +73,59 @@ class Columns:
         return RowProblem(self.path, self.lines[row], column, message)
 
 
+class Named(Protocol):
+    """What has columns with names and stands in a file."""
+
+    @property
+    def path(self) -> Path:
+        """Return the file."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the columns."""
+
+
+class Record(NamedTuple):
+    """A row as it was written: its cells by column, or why it cannot be read.
+
+    ``line``: on which it ends in the file, counted from 1. Cells are text, or JSON values.
+    """
+
+    line: int
+    cells: Mapping[str, object]
+    fault: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Records:
+    """The rows of a file one by one, those that cannot be read among them.
+
+    ``names``: columns in the order in which they first appear; empty where no row can be read.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    rows: tuple[Record, ...]
+
+
+def read_records(path: Path) -> Records:
+    """Return the rows of a file as ``read_columns`` reads them, keeping those with a fault.
+
+    JSON values stay what they are, so that null, a number and empty text differ.
+
+    Raises:
+        NotFoundError: there is no such file.
+        DataError: not UTF-8, no row, or a header name that is empty or stands twice.
+    """
+    rows = tuple(
+        Record(line, {}, cells) if isinstance(cells, str) else Record(line, dict(cells), None)
+        for line, cells in _rows(path, as_written=False)
+    )
+    if not rows:
+        raise DataError(f"{path}: holds no row")
+    return Records(path, tuple(dict.fromkeys(name for row in rows for name in row.cells)), rows)
+
+
 def read_columns(path: Path) -> Columns:
     """Return the table in a file: CSV, TSV or JSON Lines, plain or gzip, recognised from content.
 
@@ -75,43 +138,26 @@ def read_columns(path: Path) -> Columns:
         DataError: not UTF-8, no row, a header name that is empty or stands twice, or a row that
             is not readable; the message names file and line.
     """
-    if path.is_dir():
-        raise SpecificationError([Problem(str(path), "a folder; name a file")])
-    if not path.is_file():
-        raise NotFoundError(f"{path}: there is no such file")
-    try:
-        with _opened(path) as file:
-            first = file.readline()
-            while first and not first.strip():
-                first = file.readline()
-            file.seek(0)
-            rows = (
-                _json_rows(path, file)
-                if first.lstrip().startswith("{")
-                else _csv_rows(path, file, first)
-            )
-            table = _gathered(path, rows)
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not UTF-8 text; convert the file") from None
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: a damaged gzip file ({error})") from None
+    table = _gathered(path, _rows(path, as_written=True))
     if not len(table):
         raise DataError(f"{path}: holds no row")
     return table
 
 
 def find_column(
-    columns: Columns,
+    columns: Named,
     *,
     role: str,
     names: Sequence[str],
     mapped: str | None = None,
     required: bool = True,
+    option: str | None = None,
 ) -> str | None:
     """Return the column that plays a role, or None where it is optional and absent.
 
     ``mapped`` is the user's own choice and must exist as written. Otherwise the first of
-    ``names`` that a column equals, letter case aside, is taken.
+    ``names`` that a column equals, letter case aside, is taken. ``option``: that of the command,
+    such as ``--rater-column``, to be named where the column is not recognised.
 
     Raises:
         SpecificationError: a mapped column does not exist, or a required one is not recognised.
@@ -134,7 +180,8 @@ def find_column(
         near = next((hint for n in names if (hint := did_you_mean(n, columns.names))), "")
         raise SpecificationError(
             f"{columns.path}: no column holds the {role} (known names: {', '.join(names)}); "
-            f"found {listed}.{near} Call it {names[0]!r} or name it with the option for the {role}"
+            f"found {listed}.{near} Call it {names[0]!r} or name it with "
+            f"{option or f'the option for the {role}'}"
         )
     return None
 
@@ -148,6 +195,43 @@ def finite_number(cell: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def _rows(path: Path, *, as_written: bool) -> Iterator[_Row]:
+    if path.is_dir():
+        raise SpecificationError([Problem(str(path), "a folder; name a file")])
+    if not path.is_file():
+        raise NotFoundError(f"{path}: there is no such file")
+    try:
+        with _opened(path) as file:
+            first = file.readline()
+            while first and not first.strip():
+                first = file.readline()
+            file.seek(0)
+            if first.lstrip().startswith("{") or _JSON_SUFFIXES & set(path.suffixes):
+                yield from _json_rows(file, as_written=as_written)
+            else:
+                yield from _csv_rows(path, file, first)
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not UTF-8 text; {_conversion(path)}") from None
+    except (EOFError, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: a damaged gzip file ({error})") from None
+
+
+def _conversion(path: Path) -> str:
+    """Return what to do with a file in another encoding, named where its bytes tell it."""
+    with path.open("rb") as file:
+        start = file.read(1 << 16)
+    encoding = "UTF-16" if start.startswith(_UTF_16) else "GB18030"
+    try:
+        # A cut at the end may split a character; what is wrong before it is wrong.
+        codecs.getincrementaldecoder(encoding)().decode(start)
+    except UnicodeDecodeError:
+        return "save it as 'CSV UTF-8', or convert it"
+    return (
+        f"it looks like {encoding}: save it as 'CSV UTF-8', or convert it with "
+        f"iconv -f {encoding} -t UTF-8"
+    )
+
+
 def _opened(path: Path) -> TextIO:
     with path.open("rb") as file:
         zipped = file.read(2) == _GZIP
@@ -155,25 +239,28 @@ def _opened(path: Path) -> TextIO:
     return io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
 
 
-def _csv_rows(
-    path: Path, file: TextIO, first: str
-) -> Iterator[tuple[int, Iterable[tuple[str, str]]]]:
-    reader = csv.reader(file, delimiter="\t" if first.count("\t") > first.count(",") else ",")
+def _csv_rows(path: Path, file: TextIO, first: str) -> Iterator[_Row]:
+    told = _SEPARATOR_LINE.fullmatch(first)
+    # The separator that the header has most of; a comma where it has none.
+    delimiter = told[1] if told else max(",\t;", key=first.count)
+    reader = csv.reader(file, delimiter=delimiter)
     names: list[str] = []
     try:
         for row in reader:
             if not any(cell.strip() for cell in row):
                 continue
-            if not names:
+            if told:
+                told = None
+            elif not names:
                 names = [cell.strip() for cell in row]
                 _check_header(path, reader.line_num, names)
-                continue
-            if len(row) != len(names):
-                raise DataError(
-                    f"{path}:{reader.line_num}: {len(row)} cells, but the header has "
-                    f"{len(names)} columns"
+            elif len(row) != len(names):
+                yield (
+                    reader.line_num,
+                    f"{len(row)} cells, but the header has {len(names)} columns",
                 )
-            yield reader.line_num, zip(names, row, strict=True)
+            else:
+                yield reader.line_num, zip(names, row, strict=True)
     except csv.Error as error:
         raise DataError(f"{path}:{reader.line_num}: not readable as CSV ({error})") from None
 
@@ -185,33 +272,35 @@ def _check_header(path: Path, line: int, names: list[str]) -> None:
             raise DataError(f"{path}:{line}: the header has {what}")
 
 
-def _json_rows(path: Path, file: TextIO) -> Iterator[tuple[int, Iterable[tuple[str, str]]]]:
+def _json_rows(file: TextIO, *, as_written: bool) -> Iterator[_Row]:
+    kept = str if as_written else None
     # newline="" keeps U+2028 and form feeds inside a line; only "\n" ends one.
     for number, line in enumerate(file, start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line, parse_int=str, parse_float=str, parse_constant=str)
-        except (json.JSONDecodeError, RecursionError) as error:
-            reason = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
-            raise DataError(f"{path}:{number}: not JSON ({reason})") from None
-        if not isinstance(row, dict):
-            raise DataError(f"{path}:{number}: not a JSON object")
-        yield number, ((name, _cell(value)) for name, value in row.items())
+            row = json.loads(line, parse_int=kept, parse_float=kept, parse_constant=kept)
+        except json.JSONDecodeError as error:
+            yield number, f"not JSON ({error.msg} at column {error.colno})"
+        except RecursionError:
+            yield number, "not JSON (nested too deeply)"
+        else:
+            yield number, row.items() if isinstance(row, dict) else "not a JSON object"
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, str):
-        return value
     return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _gathered(path: Path, rows: Iterable[tuple[int, Iterable[tuple[str, str]]]]) -> Columns:
+def _gathered(path: Path, rows: Iterable[_Row]) -> Columns:
     values: dict[str, list[str]] = {}
     shared: dict[str, str] = {}
     lines = array("q")
     for line, cells in rows:
-        for name, cell in cells:
+        if isinstance(cells, str):
+            raise DataError(f"{path}:{line}: {cells}")
+        for name, value in cells:
+            cell = value if isinstance(value, str) else _cell(value)
             column = values.get(name)
             if column is None:
                 column = values[name] = []

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from qingting.core.columns import find_column, finite_number, read_columns
+from qingting.core.columns import find_column, finite_number, read_columns, read_records
 from qingting.core.errors import DataError, NotFoundError, SpecificationError
 
 
@@ -18,6 +18,7 @@ def write(tmp_path: Path, text: str, name: str = "votes.csv") -> Path:
     [
         "left,right,winner\na,b,left\n\nb,a,tie\n",
         "\ufeffleft\tright\twinner\r\na\tb\tleft\r\n\r\nb\ta\ttie\r\n",
+        "left;right;winner\na;b;left\n\nb;a;tie\n",
         '{"left":"a","right":"b","winner":"left"}\n\n{"left":"b","right":"a","winner":"tie"}\n',
     ],
 )
@@ -98,3 +99,46 @@ def test_equal_cells_share_one_string(tmp_path: Path) -> None:
 )
 def test_only_finite_numbers_are_numbers(cell: str, number: float | None) -> None:
     assert finite_number(cell) == number
+
+
+@pytest.mark.parametrize("told", ["sep=;", "SEP=;", '"sep=;"'])
+def test_the_separator_line_of_a_spreadsheet_is_no_header(tmp_path: Path, told: str) -> None:
+    table = read_columns(write(tmp_path, f"{told}\r\na;b,c\r\n1;2\r\n"))
+    assert (table.names, list(table.lines)) == (("a", "b,c"), [3])
+
+
+@pytest.mark.parametrize(
+    ("encoding", "named"), [("gb18030", "GB18030"), ("utf-16", "UTF-16"), ("latin-1", None)]
+)
+def test_another_encoding_is_named_where_its_bytes_tell(
+    tmp_path: Path, encoding: str, named: str | None
+) -> None:
+    path = tmp_path / "votes.csv"
+    path.write_bytes(("é" if named is None else "左,右").encode(encoding) + b",1\n")
+    if encoding == "utf-16":
+        path.write_bytes("左\t右\n".encode(encoding))
+    with pytest.raises(DataError, match="not UTF-8 text; ") as caught:
+        read_columns(path)
+    assert "'CSV UTF-8'" in str(caught.value)
+    assert (f"iconv -f {named} -t UTF-8" in str(caught.value)) is (named is not None)
+
+
+def test_records_keep_faults_in_place_and_json_values_as_they_are(tmp_path: Path) -> None:
+    text = '{"a": 1, "b": null}\noops\n[2]\n{"c": ""}\n'
+    records = read_records(write(tmp_path, text, "rows.jsonl"))
+    assert records.names == ("a", "b", "c")
+    assert [row.line for row in records.rows] == [1, 2, 3, 4]
+    assert records.rows[0].cells == {"a": 1, "b": None}
+    assert records.rows[3].cells == {"c": ""}
+    assert [row.fault for row in records.rows] == [
+        None,
+        "not JSON (Expecting value at column 1)",
+        "not a JSON object",
+        None,
+    ]
+
+
+def test_the_option_that_names_a_column_is_told(tmp_path: Path) -> None:
+    table = read_columns(write(tmp_path, "x,y\n1,2\n"))
+    with pytest.raises(SpecificationError, match=r"or name it with --rater-column$"):
+        find_column(table, role="rater", names=("rater",), option="--rater-column")

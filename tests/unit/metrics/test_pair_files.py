@@ -47,9 +47,25 @@ def test_csv_rows_of_the_wrong_width_are_named(tmp_path):
     path = tmp_path / "pairs.csv"
     path.write_text("response,reference\na,b\na,b,c\na\n", encoding="utf-8")
     assert read_pairs(path).problems == (
-        f"{path}:3: more cells than the header has columns",
-        f"{path}:4: no text in column 'reference'",
+        f"{path}:3: 3 cells, but the header has 2 columns",
+        f"{path}:4: 1 cells, but the header has 2 columns",
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pairs.tsv", "Response\tReference\n你好\t您好\n"),
+        ("pairs.csv", "response;reference\n你好;您好\n"),
+        ("pairs.csv", "sep=;\nresponse;reference\n你好;您好\n"),
+        ("pairs.txt", '{"response": "你好", "reference": "您好"}\n'),
+    ],
+)
+def test_the_form_is_recognised_from_the_content(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    read = read_pairs(path)
+    assert (read.hypotheses, read.references, read.problems) == (("你好",), ("您好",), ())
 
 
 def test_replies_without_references_can_be_read(tmp_path):
