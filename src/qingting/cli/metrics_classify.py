@@ -50,6 +50,13 @@ def classify(
             "it would count as a missing prediction",
             err=True,
         )
+    if score_column is not None:
+        first, second = read.classes
+        typer.echo(
+            f"{file}: {score_column!r} is read as the score for {second!r}; were it for {first!r}, "
+            f"say --classes {second},{first}",
+            err=True,
+        )
     scores = classification_report(
         read.labels,
         read.predictions,

@@ -83,8 +83,12 @@ def judge(
     require_level(confidence_level)
     columns = read_columns(file)
     limits = scale_of(scale)
-    human_name = find_column(columns, role="human", names=HUMAN_COLUMNS, mapped=human_column)
-    judge_name = find_column(columns, role="judge", names=JUDGE_COLUMNS, mapped=judge_column)
+    human_name = find_column(
+        columns, role="human", names=HUMAN_COLUMNS, mapped=human_column, option="--human-column"
+    )
+    judge_name = find_column(
+        columns, role="judge", names=JUDGE_COLUMNS, mapped=judge_column, option="--judge-column"
+    )
     next_name = find_column(
         columns, role="next judge", names=NEXT_COLUMNS, mapped=next_column, required=False
     )

@@ -77,6 +77,13 @@ def power(
         raise SpecificationError("--scale runs between two whole numbers, such as 1:5")
     if effect is None:
         effect = 0.3 if outcome == "likert" else 0.6
+    is_sought = (prompts if vary == "prompts" else raters) is None
+    none = 0.0 if outcome == "likert" else 0.5
+    if is_sought and effect - none <= -margin:
+        raise SpecificationError(
+            f"--effect {effect:g} with --margin {margin:g}: no number shows what is not so; the "
+            f"effect must lie above {none - margin:g}"
+        )
     model = VarianceModel(sd_prompt, sd_rater, sd_arm_prompt, sd_arm_rater, sd_residual)
     question = Question(
         outcome,
@@ -89,7 +96,6 @@ def power(
         analysis,
     )
     n_raters = raters if raters is not None else max(12, ratings_per_prompt)
-    is_sought = (prompts if vary == "prompts" else raters) is None
     try:
         if is_sought:
             if vary == "raters" and prompts is None:

@@ -85,8 +85,6 @@ def ratings(
         [None if isinstance(one.p_value, Missing) else next(corrected) for one in result.contrasts]
         for result in results
     ]
-    if figure is not None:
-        _draw(figure, results, adjusted, force=force)
     if as_json:
         record = {
             "file": str(file),
@@ -101,11 +99,13 @@ def ratings(
             ],
         }
         print_json(record)
-        return
-    for result, p_values in zip(results, adjusted, strict=True):
-        _show(
-            result, p_values, f"{family} over {len(given)}" if family != "none" else "uncorrected"
-        )
+    else:
+        corrections = f"{family} over {len(given)}" if family != "none" else "uncorrected"
+        for result, p_values in zip(results, adjusted, strict=True):
+            _show(result, p_values, corrections)
+    # Last, for there may be nothing to draw where there is something to say.
+    if figure is not None:
+        _draw(figure, results, adjusted, force=force)
 
 
 @dataclass(frozen=True)

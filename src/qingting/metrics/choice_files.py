@@ -135,7 +135,7 @@ def _key_and_reply(
         required=False,
     )
     if key is None:
-        key = find_column(table, role="key", names=(*KEY_COLUMNS, "answer"))
+        key = find_column(table, role="key", names=(*KEY_COLUMNS, "answer"), option="--key-column")
     assert key is not None  # find_column raises where a required column is absent
     return key, None if reply == key else reply
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qingting.core.columns import Columns, RowProblem, find_column, read_columns
+from qingting.core.columns import Columns, RowProblem, find_column, finite_number, read_columns
 from qingting.core.errors import DataError, SpecificationError
 from qingting.core.missing import Missing
 from qingting.metrics.scores import FloatArray
@@ -63,9 +63,15 @@ def read_labels(
         DataError: fewer than two classes, or no label.
     """
     table = read_columns(path)
-    label_name = find_column(table, role="true label", names=LABEL_COLUMNS, mapped=label_column)
+    label_name = find_column(
+        table, role="true label", names=LABEL_COLUMNS, mapped=label_column, option="--label-column"
+    )
     predicted_name = find_column(
-        table, role="predicted label", names=PREDICTION_COLUMNS, mapped=prediction_column
+        table,
+        role="predicted label",
+        names=PREDICTION_COLUMNS,
+        mapped=prediction_column,
+        option="--prediction-column",
     )
     assert label_name is not None and predicted_name is not None
     true = [text.strip() for text in table.values(label_name)]
@@ -150,15 +156,10 @@ def _numbers(
     texts = table.values(name)
     numbers = np.full(len(kept), np.nan)
     for place, row in enumerate(kept):
-        try:
-            numbers[place] = float(texts[row])
-        except ValueError:
-            what = f"{texts[row]!r} is no number" if texts[row] else "no score"
+        number = finite_number(texts[row])
+        if number is None:
+            what = f"{texts[row]!r} is no finite number" if texts[row].strip() else "no score"
             problems.append(table.problem(row, name, what))
-    infinite = np.isinf(numbers)
-    problems += [
-        table.problem(kept[place], name, "an infinite score")
-        for place in np.flatnonzero(infinite).tolist()
-    ]
-    numbers[infinite] = np.nan
+        else:
+            numbers[place] = number
     return numbers

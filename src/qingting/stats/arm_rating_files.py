@@ -74,6 +74,7 @@ def read_arm_ratings(
             role=role,
             names=names,
             mapped=(mapped or {}).get(role),
+            option=f"--{role}-column",
             required=role not in _OPTIONAL,
         )
         for role, names in _NAMES.items()

@@ -167,7 +167,10 @@ def _asked(
         pairs = [(arm, baseline) for arm in arms if arm != baseline] or [(baseline, baseline)]
     for arm in (arm for pair in pairs for arm in pair):
         if arm not in arms:
-            raise SpecificationError(f"no arm {arm!r} to contrast.{did_you_mean(arm, arms)}")
+            raise SpecificationError(
+                f"no arm {arm!r} to contrast.{did_you_mean(arm, arms)} "
+                f"Known are: {', '.join(list(arms)[:12])}"
+            )
     for first, second in pairs:
         if first == second:
             raise SpecificationError(f"arm {first!r} has no other arm to be contrasted with")

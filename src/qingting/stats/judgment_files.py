@@ -88,6 +88,7 @@ def read_judgments(
             role=role,
             names=names,
             mapped=(mapped or {}).get(role),
+            option=f"--{role}-column",
             required=role != "rater",
         )
         for role, names in _NAMES.items()

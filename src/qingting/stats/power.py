@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
@@ -283,6 +284,10 @@ def _check(design: Design, question: Question) -> None:
         raise ValueError(f"{design.n_raters} raters are more than there are ratings to give")
     if question.analysis == "two-way" and design.n_raters < 2:
         raise ValueError("one rater has no spread between raters: analyse by prompts only")
+    if not math.isfinite(question.effect) or not math.isfinite(question.margin):
+        raise ValueError(
+            f"effect {question.effect:g} and margin {question.margin:g} must be finite"
+        )
     if question.outcome == "pairs" and not 0 < question.effect < 1:
         raise ValueError(f"the outcome of a pair lies between 0 and 1, got {question.effect}")
 

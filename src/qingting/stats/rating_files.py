@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ RATER_COLUMNS = ("rater", "worker", "judge", "annotator", "coder", "rater_id", "
 RATING_COLUMNS = ("rating", "score", "label", "value", "grade", "answer")
 CRITERION_COLUMNS = ("criterion", "dimension", "aspect", "question_name")
 CLUSTER_COLUMNS = ("dialogue", "cluster", "dialogue_id", "conversation", "session")
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 ARM_COLUMNS = ("arm", "model", "system", "model_name")
 
 
@@ -152,7 +154,14 @@ def read_ratings(
     )
     arm = find_column(columns, role="arm", names=ARM_COLUMNS, mapped=arm_column, required=False)
     long = rater is not None and rating is not None and not rater_columns
-    item = find_column(columns, role="item", names=ITEM_COLUMNS, mapped=item_column, required=long)
+    item = find_column(
+        columns,
+        role="item",
+        names=ITEM_COLUMNS,
+        mapped=item_column,
+        required=long,
+        option="--item-column",
+    )
     if rater is not None and rating is not None and long:
         sources = {rating: columns.values(rater)}
     else:
@@ -322,7 +331,8 @@ def _coded(
 
 def _fault(cell: str, number: float | None, scale: Scale | None) -> str | None:
     if number is None:
-        return f"{cell.strip()!r} is not a number"
+        comma = "; decimals take a point" if _DECIMAL_COMMA.fullmatch(cell.strip()) else ""
+        return f"{cell.strip()!r} is not a number{comma}"
     if scale is not None and not scale.low <= number <= scale.high:
         return f"{cell.strip()} lies outside the scale {scale.low:g} to {scale.high:g}"
     return None

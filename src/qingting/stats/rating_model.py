@@ -73,7 +73,8 @@ def fit_ordinal_mixed(
             )
     if baseline is not None and baseline not in ratings.arm_names:
         raise SpecificationError(
-            f"no arm {baseline!r} to compare with.{did_you_mean(baseline, ratings.arm_names)}"
+            f"no arm {baseline!r} to compare with.{did_you_mean(baseline, ratings.arm_names)} "
+            f"Known are: {', '.join(ratings.arm_names[:12])}"
         )
     ratings = ratings.first_ratings()
     if len(ratings.arm_names) < 2:

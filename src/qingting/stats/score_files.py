@@ -103,7 +103,12 @@ def read_scores(
     columns = read_columns(path)
     found = {
         role: find_column(
-            columns, role=role, names=names, mapped=(mapped or {}).get(role), required=False
+            columns,
+            role=role,
+            names=names,
+            mapped=(mapped or {}).get(role),
+            required=False,
+            option=f"--{role}-column",
         )
         for role, names in _NAMES.items()
     }
@@ -180,7 +185,7 @@ def _recognised(columns: Columns, found: Mapping[Role, str | None]) -> dict[str,
     arm, score = found["arm"], found["score"]
     if arm is not None and score is not None:
         if found["item"] is None:
-            find_column(columns, role="item", names=_NAMES["item"])
+            find_column(columns, role="item", names=_NAMES["item"], option="--item-column")
         return {score: columns.values(arm)}
     roles = {found[role] for role in ("item", "rater", "cluster", "criterion")}
     others = [name for name in columns.names if name not in roles]

@@ -128,7 +128,9 @@ def read_votes(
 
 
 def _found(table: Columns, role: str, names: tuple[str, ...], mapped: str | None) -> str:
-    name = find_column(table, role=role, names=names, mapped=mapped)
+    name = find_column(
+        table, role=role, names=names, mapped=mapped, option=f"--{role.split()[0]}-column"
+    )
     assert name is not None
     return name
 

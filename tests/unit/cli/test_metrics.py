@@ -114,3 +114,16 @@ def test_a_file_that_is_no_result_is_refused(pairs):
     result = runner.invoke(app, ["compare", str(pairs), str(pairs)])
     assert isinstance(result.exception, DataError)
     assert "not what qingting metrics score --json prints" in str(result.exception)
+
+
+def test_which_class_one_column_of_scores_speaks_of_is_said(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("label,predicted,s\n危机,危机,0.9\n无,无,0.1\n", encoding="utf-8")
+    result = runner.invoke(app, ["classify", str(path), "--score-column", "s"])
+    # Sorted, 危机 comes first: the scores speak of 无 unless the order is given.
+    assert "'s' is read as the score for '无'" in result.stderr
+    assert "--classes 无,危机" in result.stderr
+    turned = runner.invoke(
+        app, ["classify", str(path), "--score-column", "s", "--classes", "无,危机", "--json"]
+    )
+    assert json.loads(turned.stdout)["auroc_macro"] == 1.0

@@ -177,3 +177,23 @@ def test_judgments_that_cannot_be_read_leave_the_answer_open(tmp_path):
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("inconclusive")
     assert "no prompt has ratings of both arms" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--effect", "nan"),
+        ("--effect", "0"),
+        ("--effect", "-0.3", "--margin", "0.3"),
+        ("--outcome", "pairs", "--effect", "0.5"),
+    ],
+)
+def test_no_study_is_sought_for_what_is_not_so(arguments):
+    error = run("power", "--runs", "200", *arguments).exception
+    assert isinstance(error, SpecificationError)
+    assert "effect" in str(error)
+
+
+def test_non_inferiority_of_equal_arms_can_be_planned():
+    done = run("power", "--effect", "0", "--margin", "0.5", "--runs", "200", "--prompts", "20")
+    assert done.exit_code == 0, done.output

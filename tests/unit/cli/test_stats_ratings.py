@@ -141,3 +141,28 @@ def test_a_figure_is_drawn_and_not_overwritten(write, tmp_path):
     assert run(write(rows()), "--figure", picture).exit_code == 0
     assert "base − tuned" in picture.read_text(encoding="utf-8")
     assert "--force" in str(run(write(rows()), "--figure", picture).exception)
+
+
+def test_numbers_are_printed_where_there_is_nothing_to_draw(write, tmp_path):
+    lines = [f"{m},p{p},r{r},{v}" for m, v in (("a", 1), ("b", 5)) for p in range(6) for r in "xy"]
+    result = run(write(lines), "--figure", tmp_path / "out.svg")
+    assert result.exit_code == 1
+    assert "difference of means" in result.stdout
+    assert "no picture" in str(result.exception)
+
+
+def test_an_unknown_column_or_arm_is_refused_with_what_would_do(write):
+    path = write(rows())
+    unknown = run(write(rows(), "arm,item,who,points", "other.csv")).exception
+    assert isinstance(unknown, SpecificationError)
+    assert "or name it with --rating-column" in str(unknown)
+    absent = run(path, "--baseline", "x").exception
+    assert isinstance(absent, SpecificationError)
+    assert "Known are: base, tuned" in str(absent)
+
+
+def test_a_decimal_comma_is_named(write):
+    path = write(["a;p1;r1;4,5"], "model;prompt;rater;rating")
+    error = run(path).exception
+    assert isinstance(error, DataError)
+    assert str(error).endswith("'4,5' is not a number; decimals take a point")

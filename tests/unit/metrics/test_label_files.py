@@ -58,3 +58,12 @@ def test_what_cannot_be_scored_is_refused(write):
         read_labels(write("label,predicted,s\na,b,1\nc,c,1\n"), score_column="s")
     with pytest.raises(SpecificationError, match="predicted label"):
         read_labels(write("label,other\na,a\n"))
+
+
+def test_every_score_that_is_not_finite_is_named(write):
+    read = read_labels(write("label,predicted,s\na,a,nan\nb,b,-inf\nb,a,0.5\n"), score_column="s")
+    assert np.isnan(read.scores_items_classes).all(axis=1).tolist() == [True, True, False]
+    assert [str(one).partition(": ")[2] for one in read.problems] == [
+        "'nan' is no finite number",
+        "'-inf' is no finite number",
+    ]
