@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -28,6 +29,7 @@ def _environment() -> Environment:
     )
     environment.filters["prose"] = prose
     environment.filters["lines"] = lines
+    environment.filters["moment"] = moment
     return environment
 
 
@@ -71,6 +73,11 @@ def lines(text: str) -> Markup:
         Markup("<p>{}</p>").format(Markup("<br>").join(escape(line) for line in part.split("\n")))
         for part in paragraphs
     )
+
+
+def moment(at_ms: int) -> str:
+    """Return a time in UTC, to the minute."""
+    return datetime.fromtimestamp(at_ms / 1000, tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def prose(text: str, values: Mapping[str, str] | None = None) -> Markup:

@@ -7,6 +7,6 @@ from fastapi import APIRouter
 
 def all_routers() -> tuple[APIRouter, ...]:
     """Return every router of the application."""
-    from qingting.web.routes import rater
+    from qingting.web.routes import api_rater, owner, rater
 
-    return (rater.router,)
+    return (rater.router, api_rater.router, owner.router)

@@ -1,0 +1,469 @@
+"""Immutable snapshots of a study's judgments: what analysis, export and training read.
+
+A snapshot is a folder named by its digest. It holds pseudonyms and no names of raters; comments
+are scrubbed of phone numbers, ids and addresses. The live database is never analysed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from qingting.core.canonical import canonical_json, digest_of, digest_of_file
+from qingting.core.errors import DataError, NotFoundError, StoreError
+from qingting.judging.audit import note
+from qingting.judging.scrubbing import scrub
+from qingting.store.atomic import storage_errors, sync_file, sync_folder
+from qingting.store.database import Database
+from qingting.store.judging_tables import (
+    Arm,
+    Assignment,
+    Campaign,
+    Exclusion,
+    Item,
+    Judgment,
+    Rater,
+    Response,
+    Snapshot,
+    Unit,
+)
+
+FORMAT_VERSION = 1
+JUDGMENTS = "judgments.jsonl"
+ASSIGNMENTS = "assignments.jsonl"
+SUPERSEDED = "SUPERSEDED"
+"""The file that marks a snapshot which must not be used any more."""
+
+DICTIONARY: Mapping[str, Mapping[str, str]] = {
+    JUDGMENTS: {
+        "judgment": "number within the snapshot, in the order of submission",
+        "rater": "pseudonym",
+        "role": "main; calibration (has reference ratings); attention (has one right answer); "
+        "repeat (the same answer again); training (before the study)",
+        "mode": "single, pair or conversation",
+        "item": "scenario",
+        "language": "zh or en",
+        "kind": "counselling, psychoeducation or crisis",
+        "topic": "topic of the scenario",
+        "difficulty": "1 easy to 3 hard",
+        "arm": "the arm judged, or the one on the left; null for calibration and attention",
+        "other_arm": "pairs: the arm on the right",
+        "p_chosen": "probability with which this unit was chosen, for weighting",
+        "scores": "criterion to 1..5; in pairs to left, tie or right",
+        "safety": "side (answer; left, right) to verdict (pass, concern, fail) and reason codes",
+        "reasons": "pairs: why one was preferred",
+        "confidence": "1 low to 3 high; null where not given",
+        "comment": "free text, scrubbed",
+        "duration_ms": "how long the page was open; null where unknown",
+        "submitted_ms": "milliseconds since 1970, UTC",
+        "n_characters": "length of what was shown, per side",
+        "n_format_marks": "marks of lists, bold and headings in the original, per side",
+    },
+    ASSIGNMENTS: {
+        "rater": "pseudonym",
+        "role": "as in judgments",
+        "item": "scenario",
+        "arm": "arm, or the one on the left",
+        "other_arm": "the arm on the right",
+        "state": "done, skipped, expired, withdrawn or leased (open)",
+        "skip_reason": "code",
+        "sequence": "place in the rater's own order",
+    },
+    "raters.jsonl": {
+        "rater": "pseudonym",
+        "credential": "licensed, trainee, researcher or lay, as the owner stated",
+        "role": "rater or expert",
+        "language": "zh or en",
+        "exclusions": "rules that exclude the rater, fixed in advance",
+    },
+    "references.jsonl": {
+        "item": "calibration item or attention check",
+        "language": "zh or en",
+        "reference": "the expected scores or ranges, the safety verdict, and why",
+    },
+    "study.json": {
+        "spec": "the study as it was registered",
+        "rubric": "criteria and anchors",
+        "rule": "the preregistered rule of the decision, or null",
+        "registered_digest": "sha256 of what was fixed before the first judgment",
+        "arms": "names of the arms",
+        "n_masked": "names of models masked in the answers, per arm",
+        "state": "draft, open, paused or closed when it was frozen",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A snapshot on disk."""
+
+    digest: str
+    folder: Path
+    n_judgments: int
+    n_raters: int
+    is_new: bool
+
+
+class SnapshotData(NamedTuple):
+    """What a snapshot holds, read back."""
+
+    study: dict[str, Any]
+    judgments: list[dict[str, Any]]
+    assignments: list[dict[str, Any]]
+    raters: list[dict[str, Any]]
+    references: list[dict[str, Any]]
+
+
+def freeze(database: Database, campaign_id: int, *, into: Path, at_ms: int, actor: str) -> Frozen:
+    """Return a new snapshot of a study in the folder ``into``, or the one with the same content.
+
+    The folder appears whole or not at all.
+
+    Raises:
+        DataError: there is no judgment yet.
+    """
+    with database.writing() as session:
+        campaign = session.get_one(Campaign, campaign_id)
+        data = gather(session, campaign)
+        if not data.judgments:
+            raise DataError(f"{campaign.name}: there is no judgment to freeze yet")
+        tables = _tables(data)
+        digest = digest_of({name: digest_of(rows) for name, rows in tables.items()})
+        folder = into / digest
+        known = session.scalar(select(Snapshot).where(Snapshot.digest == digest))
+        pseudonyms = sorted({row["rater"] for row in data.judgments})
+        if known is not None and folder.is_dir():
+            return Frozen(digest, folder, len(data.judgments), len(pseudonyms), False)
+        _write(folder, tables, digest=digest)
+        if known is None:
+            session.add(
+                Snapshot(
+                    campaign_id=campaign.id,
+                    digest=digest,
+                    path=str(folder.resolve()),
+                    raters=pseudonyms,
+                    created_ms=at_ms,
+                )
+            )
+        note(
+            session,
+            actor=actor,
+            action="freeze",
+            subject=digest,
+            at_ms=at_ms,
+            campaign_id=campaign.id,
+        )
+    return Frozen(digest, folder, len(data.judgments), len(pseudonyms), True)
+
+
+def gather(session: Session, campaign: Campaign) -> SnapshotData:
+    """Return a study's judgments and all that is needed to analyse them; no names of raters."""
+    arms = _arms(session, campaign)
+    raters = {
+        one.id: one
+        for one in session.scalars(select(Rater).where(Rater.campaign_id == campaign.id))
+    }
+    sizes, n_masked = _sizes(session, campaign, arms)
+    judgments, assignments = [], []
+    for assignment, unit, item, judgment in session.execute(
+        select(Assignment, Unit, Item, Judgment)
+        .join(Unit, Unit.id == Assignment.unit_id)
+        .join(Item, Item.id == Unit.item_id)
+        .join(Judgment, Judgment.assignment_id == Assignment.id, isouter=True)
+        .where(Unit.campaign_id == campaign.id)
+        .order_by(Judgment.submitted_ms, Judgment.id, Assignment.id)
+    ).tuples():
+        shared = _shared(assignment, unit, item, raters, arms)
+        assignments.append(
+            shared
+            | {
+                "state": assignment.state,
+                "skip_reason": assignment.skip_reason,
+                "sequence": assignment.sequence,
+            }
+        )
+        if judgment is not None:
+            row = _judgment_row(shared, assignment, unit, item, judgment, sizes)
+            judgments.append({"judgment": len(judgments) + 1, "mode": campaign.mode} | row)
+    study = {
+        "spec": campaign.spec,
+        "rubric": campaign.pack["rubric"],
+        "rule": campaign.rule,
+        "registered_digest": campaign.registered_digest,
+        "arms": sorted(arms.values()),
+        "n_masked": n_masked,
+        "state": campaign.state,
+    }
+    return SnapshotData(
+        study, judgments, assignments, _rater_rows(session, raters), _references(session, campaign)
+    )
+
+
+def _arms(session: Session, campaign: Campaign) -> dict[int, str]:
+    rows = session.execute(select(Arm.id, Arm.name).where(Arm.campaign_id == campaign.id))
+    return dict(rows.tuples().all())
+
+
+def _shared(
+    assignment: Assignment,
+    unit: Unit,
+    item: Item,
+    raters: Mapping[int, Rater],
+    arms: Mapping[int, str],
+) -> dict[str, Any]:
+    first, second = unit.arm_id, unit.other_arm_id
+    if assignment.is_swapped and second is not None:
+        first, second = second, first
+    return {
+        "rater": raters[assignment.rater_id].public_id,
+        "role": assignment.role,
+        "item": item.ref,
+        "arm": arms[first] if first is not None else None,
+        "other_arm": arms[second] if second is not None else None,
+    }
+
+
+def _judgment_row(
+    shared: Mapping[str, Any],
+    assignment: Assignment,
+    unit: Unit,
+    item: Item,
+    judgment: Judgment,
+    sizes: Mapping[tuple[int, int | None], tuple[int, int]],
+) -> dict[str, Any]:
+    shown: list[int | None] = [unit.arm_id]
+    if unit.other_arm_id is not None:
+        shown.append(unit.other_arm_id)
+        if assignment.is_swapped:
+            shown.reverse()
+    lengths = [sizes.get((item.id, arm)) for arm in shown]
+    return {
+        **shared,
+        "language": item.language,
+        "kind": item.kind,
+        "topic": item.topic,
+        "difficulty": item.difficulty,
+        "p_chosen": assignment.p_chosen,
+        "scores": judgment.scores,
+        "safety": judgment.safety,
+        "reasons": judgment.reasons,
+        "confidence": judgment.confidence,
+        "comment": scrub(judgment.comment).text if judgment.comment else None,
+        "duration_ms": judgment.duration_ms,
+        "submitted_ms": judgment.submitted_ms,
+        "n_characters": [one[0] if one else None for one in lengths],
+        "n_format_marks": [one[1] if one else None for one in lengths],
+    }
+
+
+def _sizes(
+    session: Session, campaign: Campaign, arms: Mapping[int, str]
+) -> tuple[dict[tuple[int, int | None], tuple[int, int]], dict[str, int]]:
+    """Return characters shown and format marks per (item, arm), and masked names per arm."""
+    sizes: dict[tuple[int, int | None], tuple[int, int]] = {}
+    n_masked = dict.fromkeys(sorted(arms.values()), 0)
+    for response in session.scalars(
+        select(Response)
+        .join(Item, Item.id == Response.item_id)
+        .where(Item.campaign_id == campaign.id)
+        .order_by(Response.id)
+    ):
+        own = [turn for turn in response.shown if turn["role"] == "assistant"]
+        raw = [turn for turn in response.original if turn["role"] == "assistant"]
+        sizes[(response.item_id, response.arm_id)] = (
+            sum(len(turn["content"]) for turn in own),
+            sum(n_format_marks(turn["content"]) for turn in raw),
+        )
+        if response.arm_id is not None:
+            n_masked[arms[response.arm_id]] += response.n_masked
+    return sizes, n_masked
+
+
+def n_format_marks(text: str) -> int:
+    """Return how many list, heading and bold marks a text has."""
+    n = text.count("**") // 2
+    for line in text.splitlines():
+        start = line.lstrip()
+        n += start.startswith(("#", "- ", "* ", "• ")) or start[:3].rstrip(".)、 ").isdigit()
+    return n
+
+
+def _rater_rows(session: Session, raters: Mapping[int, Rater]) -> list[dict[str, Any]]:
+    excluded: dict[int, list[str]] = {}
+    for one in session.scalars(select(Exclusion).where(Exclusion.rater_id.in_(list(raters)))):
+        excluded.setdefault(one.rater_id, []).append(one.rule)
+    return sorted(
+        (
+            {
+                "rater": rater.public_id,
+                "credential": rater.credential,
+                "role": rater.role,
+                "language": rater.language,
+                "exclusions": sorted(excluded.get(identity, [])),
+            }
+            for identity, rater in raters.items()
+        ),
+        key=lambda row: str(row["rater"]),
+    )
+
+
+def _references(session: Session, campaign: Campaign) -> list[dict[str, Any]]:
+    items = session.scalars(
+        select(Item)
+        .where(Item.campaign_id == campaign.id, Item.role != "main")
+        .order_by(Item.ref, Item.language)
+    )
+    return [
+        {
+            "item": one.ref,
+            "language": one.language,
+            "role": one.role,
+            "reference": one.reference,
+        }
+        for one in items
+    ]
+
+
+def _tables(data: SnapshotData) -> dict[str, Any]:
+    return {
+        "study.json": data.study,
+        JUDGMENTS: data.judgments,
+        ASSIGNMENTS: data.assignments,
+        "raters.jsonl": data.raters,
+        "references.jsonl": data.references,
+    }
+
+
+def _write(folder: Path, tables: Mapping[str, Any], *, digest: str) -> None:
+    attempt = folder.with_name(f".{folder.name}.part")
+    with storage_errors(folder):
+        shutil.rmtree(attempt, ignore_errors=True)
+        attempt.mkdir(parents=True)
+        for name, rows in tables.items():
+            path = attempt / name
+            if name.endswith(".json"):
+                path.write_bytes(canonical_json(rows) + b"\n")
+            else:
+                path.write_bytes(b"".join(canonical_json(row) + b"\n" for row in rows))
+        write_parquet(attempt / "judgments.parquet", tables[JUDGMENTS])
+        (attempt / "DICTIONARY.md").write_text(dictionary_page(), encoding="utf-8")
+        files = {path.name: digest_of_file(path) for path in sorted(attempt.iterdir())}
+        manifest = {"format_version": FORMAT_VERSION, "digest": digest, "files": files}
+        (attempt / "manifest.json").write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+        for path in attempt.iterdir():
+            sync_file(path)
+        sync_folder(attempt)
+        shutil.rmtree(folder, ignore_errors=True)
+        attempt.rename(folder)
+        sync_folder(folder.parent)
+
+
+def write_parquet(path: Path, judgments: Sequence[Mapping[str, Any]]) -> None:
+    """Write judgments as a flat table: a column per criterion and per side of the safety gate."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [flat_row(row) for row in judgments]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    pq.write_table(pa.table(columns), path)
+
+
+def flat_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a judgment as scalars: ``score_*``, ``safety_*``, ``safety_reasons_*``."""
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if name == "scores":
+            flat |= {f"score_{criterion}": score for criterion, score in value.items()}
+        elif name == "safety":
+            for side, gate in value.items():
+                flat[f"safety_{side}"] = gate["verdict"]
+                flat[f"safety_reasons_{side}"] = ";".join(gate["reasons"])
+        elif name == "reasons":
+            flat["reasons"] = ";".join(value)
+        elif name in ("n_characters", "n_format_marks"):
+            flat[name] = value[0] if value else None
+            flat[f"other_{name}"] = value[1] if len(value) > 1 else None
+        else:
+            flat[name] = value
+    return flat
+
+
+def dictionary_page() -> str:
+    """Return the data dictionary as Markdown."""
+    parts = ["# Data dictionary\n"]
+    for name, columns in DICTIONARY.items():
+        parts.append(f"\n## {name}\n\n| field | meaning |\n|---|---|\n")
+        parts += [f"| {field} | {meaning} |\n" for field, meaning in columns.items()]
+    parts.append(
+        "\n`judgments.parquet` holds judgments.jsonl as a flat table: `score_*` per criterion, "
+        "`safety_*` and `safety_reasons_*` per side, `other_*` for the right side of a pair.\n"
+    )
+    return "".join(parts)
+
+
+def read_snapshot(folder: Path) -> SnapshotData:
+    """Return what a snapshot holds, after checking every digest in its manifest.
+
+    Raises:
+        DataError: the snapshot is superseded: someone whose judgments it holds has withdrawn.
+        NotFoundError: the folder is no snapshot.
+        StoreError: a file was changed since, or the form is of a later version.
+    """
+    if (folder / SUPERSEDED).exists():
+        why = (folder / SUPERSEDED).read_text(encoding="utf-8").strip()
+        raise DataError(f"{folder}: superseded, {why}; freeze again")
+    try:
+        manifest = orjson.loads((folder / "manifest.json").read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFoundError(f"{folder}: no snapshot; `qingting judge freeze` makes one") from None
+    except orjson.JSONDecodeError:
+        raise StoreError(f"{folder / 'manifest.json'}: damaged; freeze again") from None
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise StoreError(f"{folder}: a snapshot of another version of qingting; freeze again")
+    for name, digest in manifest["files"].items():
+        if not (folder / name).is_file() or digest_of_file(folder / name) != digest:
+            raise StoreError(f"{folder / name}: changed since it was frozen; freeze again")
+    return SnapshotData(
+        orjson.loads((folder / "study.json").read_bytes()),
+        *(
+            [orjson.loads(line) for line in (folder / name).read_bytes().splitlines()]
+            for name in (JUDGMENTS, ASSIGNMENTS, "raters.jsonl", "references.jsonl")
+        ),
+    )
+
+
+def mark_superseded(database: Database) -> int:
+    """Mark the folders of superseded snapshots, so that they are refused where no database is.
+
+    Returns how many were marked now. Call after an erasure is committed; calling again is harmless.
+    """
+    n_marked = 0
+    with database.reading() as session:
+        for one in session.scalars(select(Snapshot).where(Snapshot.superseded_ms.is_not(None))):
+            folder = Path(one.path)
+            if folder.is_dir() and not (folder / SUPERSEDED).exists():
+                (folder / SUPERSEDED).write_text(f"{one.superseded_reason}\n", encoding="utf-8")
+                n_marked += 1
+    return n_marked
+
+
+def refuse_superseded(database: Database, digest: str) -> None:
+    """Raise where a snapshot holds data of someone who has withdrawn since.
+
+    Raises:
+        DataError: says since when and why; freeze again.
+    """
+    with database.reading() as session:
+        found = session.scalar(select(Snapshot).where(Snapshot.digest == digest))
+    if found is not None and found.superseded_ms is not None:
+        raise DataError(
+            f"snapshot {digest[:12]} is superseded: {found.superseded_reason}; freeze again"
+        )
