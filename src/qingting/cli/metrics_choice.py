@@ -187,6 +187,8 @@ def _show(source: str, scores: ChoiceScores, confidence_level: float) -> None:
     typer.echo(f"  elastic of answered   {_text(scores.elastic.corpus)}")
     typer.echo(f"  keys not usable       {scores.n_unusable_keys}")
     typer.echo(f"  answers not read      {scores.n_unread}")
+    if scores.reasons:
+        typer.echo("  why not")
     for reason, count in sorted(scores.reasons.items(), key=lambda pair: -pair[1])[:8]:
         typer.echo(f"    {count:>5}  {reason}")
     typer.echo(f"  signature             {scores.exact.corpus_signature}")

@@ -31,6 +31,9 @@ def compare(
         raise IncomparableError(
             f"{first} and {second} have no metric in common: {', '.join(one)} / {', '.join(other)}"
         )
+    for path, mine, others in ((first, one, other), (second, other, one)):
+        if alone := [name for name in mine if name not in others]:
+            typer.echo(f"only in {path}: {', '.join(alone)}", err=True)
     for name in shared:
         require_same(one[name]["signature"], other[name]["signature"])
     rows = []

@@ -11,7 +11,7 @@ from qingting.cli.output import print_json
 
 if TYPE_CHECKING:
     from qingting.stats.vote_files import VotesRead
-    from qingting.stats.vote_results import Effect, VoteRanking
+    from qingting.stats.vote_results import ArmStrength, Effect, VoteRanking
 
 _SHOWN_CONTRASTS = 15
 
@@ -71,6 +71,13 @@ def rank(
         covariates=names(covariates),
     )
     show_cells(read.problems)
+    if read.n_repeated:
+        typer.echo(
+            f"warning: {read.n_repeated} of {len(read.votes.left)} votes are on a pair and prompt "
+            "that the same rater has voted on before; all count, so take out rows that were "
+            "exported twice",
+            err=True,
+        )
     ranking = rank_votes(
         read.votes,
         rng=np.random.default_rng(seed),
@@ -99,6 +106,7 @@ def _record(
     return {
         "file": str(file),
         "n_rows": read.n_rows,
+        "n_repeated": read.n_repeated,
         "problems_of_rows": [str(problem) for problem in read.problems],
         **{field.name: _plain(getattr(ranking, field.name)) for field in fields(ranking)},
         "elo_ratings": ratings,
@@ -172,6 +180,7 @@ def _show(ranking: VoteRanking, ratings: dict[str, float] | None) -> None:
             typer.echo(f"{name}: {_effect_text(effect)}")
     _show_contrasts(ranking)
     typer.echo(f"rank intervals: {ranking.rank_claim}")
+    typer.echo("scale: log-odds as Elo counts them; 1000 is the average arm, 400 are odds of 10")
     if ratings:
         typer.echo("elo: for reference only; it depends on the order of the rows")
     for sentence in (*ranking.problems, *ranking.warnings):
@@ -179,6 +188,7 @@ def _show(ranking: VoteRanking, ratings: dict[str, float] | None) -> None:
 
 
 def _show_contrasts(ranking: VoteRanking) -> None:
+    from qingting.cli.stats_words import p_text
     from qingting.core.missing import Missing
 
     if not ranking.contrasts or len(ranking.contrasts) > _SHOWN_CONTRASTS:
@@ -190,7 +200,7 @@ def _show_contrasts(ranking: VoteRanking) -> None:
         if isinstance(one.interval, Missing) or isinstance(one.p_holm, Missing):
             said = "no interval"
         else:
-            said = f"{one.interval.low:+.3f} to {one.interval.high:+.3f}  p {one.p_holm:.4f}"
+            said = f"{one.interval.low:+.3f} to {one.interval.high:+.3f}  {p_text(one.p_holm)}"
         typer.echo(
             f"  {one.first} - {one.second}: {one.difference:+.3f}  {said}  P {one.p_first_wins:.3f}"
         )
@@ -204,6 +214,11 @@ def _effect_text(effect: Effect) -> str:
     return f"{effect.value:+.3f}  [{effect.interval.low:+.3f} to {effect.interval.high:+.3f}]"
 
 
+def _label(arm: ArmStrength, n_groups: int) -> str:
+    """Return an arm's name, with the part it is comparable in where there are several."""
+    return arm.arm if n_groups < 2 else f"{arm.arm} (part {arm.group + 1})"
+
+
 def _draw(ranking: VoteRanking, path: Path, *, force: bool) -> None:
     from qingting.core.missing import Missing
     from qingting.report.figures import ForestRow, forest_plot
@@ -211,6 +226,7 @@ def _draw(ranking: VoteRanking, path: Path, *, force: bool) -> None:
     from qingting.report.texts import both
 
     rows = []
+    groups = {arm.group for arm in ranking.arms if not isinstance(arm.strength, Missing)}
     for arm in ranking.arms:
         if isinstance(arm.strength, Missing):
             rows.append(ForestRow(arm.arm, "inconclusive", both(arm.strength.reason), None))
@@ -221,7 +237,14 @@ def _draw(ranking: VoteRanking, path: Path, *, force: bool) -> None:
             verdict = "better" if low > 0 else "worse" if high < 0 else "inconclusive"
         ends = "" if low is None else f" [{low:+.2f} to {high:+.2f}]"
         rows.append(
-            ForestRow(arm.arm, verdict, both(f"{arm.strength:+.2f}{ends}"), arm.strength, low, high)
+            ForestRow(
+                _label(arm, len(groups)),
+                verdict,
+                both(f"{arm.strength:+.2f}{ends}"),
+                arm.strength,
+                low,
+                high,
+            )
         )
     drawn = forest_plot(
         "strengths",

@@ -31,11 +31,16 @@ _SIDES = (("_left", "_right"), ("_a", "_b"))
 
 
 class VotesRead(NamedTuple):
-    """Votes of a file, and the rows that were left out."""
+    """Votes of a file, and the rows that were left out.
+
+    ``n_repeated``: votes of a rater on a prompt and pair of arms that this rater has voted on
+    before, whichever side they stood on; 0 where prompts or raters are not known.
+    """
 
     votes: Votes
     problems: tuple[RowProblem, ...]
     n_rows: int
+    n_repeated: int
 
 
 def read_votes(
@@ -124,7 +129,15 @@ def read_votes(
         covariate_names=tuple(covariates),
     )
     problems.sort(key=lambda problem: problem.line)
-    return VotesRead(votes, tuple(problems), len(table))
+    return VotesRead(votes, tuple(problems), len(table), _repeated(votes))
+
+
+def _repeated(votes: Votes) -> int:
+    if votes.prompts is None or votes.raters is None:
+        return 0
+    pairs = np.sort(np.column_stack((votes.left, votes.right)), axis=1)
+    cells = np.column_stack((pairs, votes.prompts, votes.raters))
+    return len(cells) - len(np.unique(cells, axis=0))
 
 
 def _found(table: Columns, role: str, names: tuple[str, ...], mapped: str | None) -> str:

@@ -203,7 +203,7 @@ def _clusters(votes: Votes, cluster: Clustering, warnings: list[str]) -> dict[st
         n_units = int(labels.max()) + 1
         if n_units < FEWEST_CLUSTERS:
             warnings.append(
-                f"only {n_units} {name}s: intervals were verified from {FEWEST_CLUSTERS} on"
+                f"only {n_units} {name}{'s' * (n_units != 1)}: intervals were verified from {FEWEST_CLUSTERS} on"
             )
     return chosen
 

@@ -127,3 +127,16 @@ def test_which_class_one_column_of_scores_speaks_of_is_said(tmp_path):
         app, ["classify", str(path), "--score-column", "s", "--classes", "无,危机", "--json"]
     )
     assert json.loads(turned.stdout)["auroc_macro"] == 1.0
+
+
+def test_metrics_of_one_side_only_are_named(pairs, tmp_path):
+    paths = []
+    for name in ("bleu,length", "bleu,chrf"):
+        path = tmp_path / f"{name}.json"
+        done = runner.invoke(app, ["score", str(pairs), "--metrics", name, "--json"])
+        path.write_text(done.stdout, encoding="utf-8")
+        paths.append(path)
+    result = runner.invoke(app, ["compare", *map(str, paths)])
+    assert result.exit_code == 0
+    assert f"only in {paths[0]}: length" in result.stderr
+    assert f"only in {paths[1]}: chrf" in result.stderr

@@ -69,3 +69,30 @@ def test_separated_and_disconnected_arms_are_named(tmp_path):
     record = json.loads(invoke(path, "--method", "sandwich", "--json").stdout)
     star = next(arm for arm in record["arms"] if arm["arm"] == "s")
     assert "missing" in star["strength"]
+
+
+def test_votes_cast_twice_are_told_whichever_side_the_arms_stood_on(tmp_path):
+    path = tmp_path / "votes.csv"
+    rows = [f"a,b,{'left' if n % 3 else 'right'},p{n},w{n % 4}" for n in range(24)]
+    path.write_text("\n".join(["left,right,winner,prompt,rater", *rows, rows[0]]), "utf-8")
+    assert "1 of 25 votes are on a pair and prompt" in invoke(path).stderr
+    swapped = "b,a,left,p0,w0"
+    path.write_text("\n".join(["left,right,winner,prompt,rater", *rows, swapped]), "utf-8")
+    assert json.loads(invoke(path, "--json").stdout)["n_repeated"] == 1
+    path.write_text("\n".join(["left,right,winner,prompt,rater", *rows]), "utf-8")
+    once = invoke(path)
+    assert "voted on before" not in once.stderr
+    assert "1000 is the average arm" in once.stdout
+
+
+def test_a_figure_of_arms_never_compared_names_their_parts(tmp_path):
+    path, figure = tmp_path / "votes.csv", tmp_path / "out.svg"
+    rows = [
+        f"{pair},{'left' if n % 3 else 'right'},p{n},w{n % 4}"
+        for n in range(24)
+        for pair in ("a,b", "c,d")
+    ]
+    path.write_text("\n".join(["left,right,winner,prompt,rater", *rows]), "utf-8")
+    assert invoke(path, "--figure", figure).exit_code == 0
+    drawn = figure.read_text("utf-8")
+    assert drawn.count("(part 1)") == drawn.count("(part 2)") > 0
