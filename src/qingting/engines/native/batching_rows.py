@@ -72,7 +72,7 @@ class RowCache:
         needed = max(self.longest, prompts.width)
         if not self.keys:
             self._allocate(prompts, needed)
-        elif self.width < needed or self.capacity <= needed:
+        elif self.width < needed:
             self._move(needed)
         for stored, read in ((self.keys, prompts.keys), (self.values, prompts.values)):
             for layer, tensor in read.items():
