@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
@@ -131,8 +132,32 @@ def read_arm_ratings(
         tables,
         tuple(sorted(problems, key=lambda problem: problem.line)),
         n_empty,
-        () if steps is not None else _odd_zeros(tables),
+        (*(() if steps is not None else _odd_zeros(tables)), *_unshared_raters(tables)),
     )
+
+
+def _unshared_raters(tables: tuple[ArmRatings, ...]) -> tuple[str, ...]:
+    """Return a warning where a difference of arms may be one of their raters."""
+    warnings = []
+    for table in tables:
+        if table.raters is None:
+            continue
+        judged = [
+            set(table.raters[table.arms == arm].tolist()) for arm in range(len(table.arm_names))
+        ]
+        apart = [
+            f"{table.arm_names[one]} and {table.arm_names[other]}"
+            for one, other in combinations(range(len(judged)), 2)
+            if not judged[one] & judged[other]
+        ]
+        if apart:
+            name = f"{table.criterion}: " if table.criterion else ""
+            more = f" and {len(apart) - 3} pairs more" if len(apart) > 3 else ""
+            warnings.append(
+                f"{name}no rater rated both {', '.join(apart[:3])}{more}; what differs may be the "
+                "raters' severity and not the arms"
+            )
+    return tuple(warnings)
 
 
 def _odd_zeros(tables: tuple[ArmRatings, ...]) -> tuple[str, ...]:

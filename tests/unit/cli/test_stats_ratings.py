@@ -166,3 +166,11 @@ def test_a_decimal_comma_is_named(write):
     error = run(path).exception
     assert isinstance(error, DataError)
     assert str(error).endswith("'4,5' is not a number; decimals take a point")
+
+
+def test_arms_without_a_common_rater_are_told(write):
+    apart = [line for line in rows() if (line[0] == "b") == (line.split(",")[2] < "r3")]
+    warning = "no rater rated both base and tuned; what differs may be the raters' severity"
+    result = run(write(apart))
+    assert f"warning: {warning}" in result.stderr
+    assert warning not in run(write(rows(), name="all.csv")).stderr
