@@ -68,10 +68,6 @@ def watch(
     )
     interval = sequence.interval
     verdict = _verdict(sequence, watched, margin)
-    if figure is not None:
-        if isinstance(interval, Missing) or len(sequence.means) < 2:
-            raise UndefinedStatisticError(f"{file}: fewer than two complete prompts; no figure yet")
-        _draw(sequence, watched, figure, force=force)
     if as_json:
         record = {
             "file": str(file),
@@ -89,7 +85,25 @@ def watch(
             "sequence": sequence.to_record(),
         }
         print_json(record)
-        return
+    else:
+        _show(sequence, watched, verdict, votes_per_prompt, confidence_level)
+    # Last, for there may be nothing to draw where there is something to say.
+    if figure is not None:
+        if isinstance(interval, Missing) or len(sequence.means) < 2:
+            raise UndefinedStatisticError(f"{file}: fewer than two complete prompts; no figure yet")
+        _draw(sequence, watched, figure, force=force)
+
+
+def _show(
+    sequence: ConfidenceSequence,
+    watched: _Watched,
+    verdict: str | None,
+    votes_per_prompt: int,
+    confidence_level: float,
+) -> None:
+    from qingting.core.missing import Missing
+
+    interval = sequence.interval
     typer.echo(f"may stop: {verdict}" if verdict else "continue: nothing is settled yet")
     if isinstance(interval, Missing):
         typer.echo(f"no interval: {interval.reason}")
@@ -100,9 +114,10 @@ def watch(
             f"{watched.neutral:g} is no difference"
         )
     units = watched.units
+    each = "1 judgment" if votes_per_prompt == 1 else f"{votes_per_prompt} judgments"
     typer.echo(
-        f"{len(units.values)} prompts complete with {votes_per_prompt} votes, {units.n_open} not "
-        f"yet; {units.n_surplus} votes beyond that number do not enter"
+        f"{len(units.values)} prompts complete with {each} each, {units.n_open} not yet; "
+        f"{units.n_surplus} judgments beyond that number do not enter"
     )
     if watched.n_other:
         typer.echo(f"{watched.n_other} rows of other arms were passed over", err=True)
@@ -230,7 +245,10 @@ def _chosen(
 
     for arm in arms:
         if arm is not None and arm not in known:
-            raise SpecificationError(f"{file}: no arm {arm!r}.{did_you_mean(arm, known)}")
+            raise SpecificationError(
+                f"{file}: no arm {arm!r}.{did_you_mean(arm, known)} "
+                f"Known are: {', '.join(list(known)[:12])}"
+            )
     named = [arm for arm in arms if arm is not None]
     rest = [arm for arm in known if arm not in named]
     if len(named) + len(rest) > 2 and len(named) < 2:

@@ -253,14 +253,17 @@ def _csv_rows(path: Path, file: TextIO, first: str) -> Iterator[_Row]:
                 told = None
             elif not names:
                 names = [cell.strip() for cell in row]
+                # Spreadsheets end every line with the separators of columns that were once used.
+                while not names[-1]:
+                    names.pop()
                 _check_header(path, reader.line_num, names)
-            elif len(row) != len(names):
+            elif len(row) < len(names) or any(cell.strip() for cell in row[len(names) :]):
                 yield (
                     reader.line_num,
                     f"{len(row)} cells, but the header has {len(names)} columns",
                 )
             else:
-                yield reader.line_num, zip(names, row, strict=True)
+                yield reader.line_num, zip(names, row, strict=False)
     except csv.Error as error:
         raise DataError(f"{path}:{reader.line_num}: not readable as CSV ({error})") from None
 

@@ -8,15 +8,22 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from qingting.core.errors import StoreError
+from qingting.core.errors import SpecificationError, StoreError
+
+_OTHER_KINDS = {".png", ".pdf", ".jpg", ".jpeg", ".gif", ".webp", ".html"}
 
 
 def write_figure(path: Path, svg: Markup, *, force: bool = False) -> None:
     """Write a rendered figure as an SVG file that needs no page; words are the English ones.
 
     Raises:
+        SpecificationError: the name ends in that of another kind of picture.
         StoreError: the file exists and ``force`` is not set, or cannot be written.
     """
+    if path.suffix.lower() in _OTHER_KINDS:
+        raise SpecificationError(
+            f"{path}: figures are SVG; call it {path.with_suffix('.svg').name}"
+        )
     if path.exists() and not force:
         raise StoreError(f"{path} exists; overwrite it with --force")
     try:

@@ -331,7 +331,11 @@ def _coded(
 
 def _fault(cell: str, number: float | None, scale: Scale | None) -> str | None:
     if number is None:
-        comma = "; decimals take a point" if _DECIMAL_COMMA.fullmatch(cell.strip()) else ""
+        comma = (
+            "; write it with a point, without commas"
+            if _DECIMAL_COMMA.fullmatch(cell.strip())
+            else ""
+        )
         return f"{cell.strip()!r} is not a number{comma}"
     if scale is not None and not scale.low <= number <= scale.high:
         return f"{cell.strip()} lies outside the scale {scale.low:g} to {scale.high:g}"

@@ -137,6 +137,13 @@ def read_scores(
                 continue
             rows.append((row, of_rows[row], value))
 
+    if not rows:
+        first_fault = min(problems, key=lambda problem: problem.line, default=None)
+        raise DataError(
+            f"{path}: no usable score"
+            + ("" if first_fault is None else f"; the first: {first_fault}")
+        )
+
     def picked(role: Role) -> tuple[str, ...] | None:
         name = found[role]
         if name is None or name in (first, second):

@@ -24,6 +24,10 @@ WINNERS = {
     "right": RIGHT,
     "model_b": RIGHT,
     "tie": TIE,
+    "左": LEFT,
+    "右": RIGHT,
+    "平": TIE,
+    "平局": TIE,
     # Both replies were bad: no preference, which is what a tie says.
     "tie (bothbad)": TIE,
 }
@@ -56,8 +60,8 @@ def read_votes(
     """Return the votes in a file: CSV, TSV or JSON Lines.
 
     Columns: left and right (or model_a and model_b), winner, and where present prompt (or item)
-    and rater (or worker, judge). A winner is left, right, tie, model_a, model_b or
-    "tie (bothbad)", a tie of its own kind; anything else is reported and its row left out. A
+    and rater (or worker, judge). A winner is left, right, tie, model_a, model_b,
+    左, 右, 平, 平局 or "tie (bothbad)", which counts as a tie; anything else is reported and its row left out. A
     covariate is the column of its name, left minus right, or the difference of NAME_left and
     NAME_right (NAME_a and NAME_b); it is divided by its standard deviation.
 
@@ -91,7 +95,7 @@ def read_votes(
     for row, (text, one, other) in enumerate(zip(table.values(winner), *arms, strict=True)):
         code = codes[text]
         if code is None:
-            known = "left, right, tie, model_a, model_b"
+            known = "left, right, tie, model_a, model_b, 左, 右, 平"
             what = f"{text!r} is not a winner ({known})" if text.strip() else "no winner"
             problems.append(table.problem(row, winner, what))
         elif empty := [n for n, cells in zip(needed, texts, strict=True) if not cells[row].strip()]:

@@ -190,3 +190,9 @@ def test_a_margin_without_a_second_version_of_the_judge_is_refused(write):
     done = run("judge", path, "--margin", "0.2")
     assert isinstance(done.exception, SpecificationError)
     assert "--next-column" in str(done.exception)
+
+
+def test_scores_none_of_which_can_be_used_are_refused_with_the_first_reason(write):
+    error = run("compare", write("prompt,arm,score\np1,a,true\np1,b,false\n")).exception
+    assert isinstance(error, DataError)
+    assert "no usable score; the first: " in str(error) and "'true' is not a number" in str(error)

@@ -126,7 +126,7 @@ def test_votes_are_watched_and_may_stop(votes, tmp_path):
     done = run("watch", votes, "--votes-per-prompt", 2, "--figure", figure)
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("may stop: a is better than b (since prompt ")
-    assert "60 prompts complete with 2 votes, 0 not yet; 0 votes beyond" in done.stdout
+    assert "60 prompts complete with 2 judgments each, 0 not yet; 0 judgments beyond" in done.stdout
     assert "'garbage' is not a winner" in done.stderr
     assert "no difference" in figure.read_text("utf-8")
 
@@ -197,3 +197,18 @@ def test_no_study_is_sought_for_what_is_not_so(arguments):
 def test_non_inferiority_of_equal_arms_can_be_planned():
     done = run("power", "--effect", "0", "--margin", "0.5", "--runs", "200", "--prompts", "20")
     assert done.exit_code == 0, done.output
+
+
+def test_what_is_watched_is_told_also_where_it_is_too_few_for_a_figure(tmp_path):
+    path = tmp_path / "votes.csv"
+    path.write_text("left,right,winner,prompt\na,b,left,p1\n", "utf-8")
+    done = run("watch", path, "--figure", tmp_path / "out.svg")
+    assert "1 prompts complete with 1 judgment each" in done.stdout
+    assert isinstance(done.exception, UndefinedStatisticError)
+
+
+def test_a_figure_is_not_written_as_what_it_is_not(tmp_path):
+    done = decided("--figure", tmp_path / "decision.png")
+    assert isinstance(done.exception, SpecificationError)
+    assert "call it decision.svg" in str(done.exception)
+    assert not (tmp_path / "decision.png").exists()

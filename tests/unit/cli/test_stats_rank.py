@@ -96,3 +96,14 @@ def test_a_figure_of_arms_never_compared_names_their_parts(tmp_path):
     assert invoke(path, "--figure", figure).exit_code == 0
     drawn = figure.read_text("utf-8")
     assert drawn.count("(part 1)") == drawn.count("(part 2)") > 0
+
+
+def test_winners_may_be_chinese_words(tmp_path):
+    records = []
+    for words in (("left", "right", "tie", "tie"), ("左", "右", "平", "平局")):
+        path = tmp_path / "votes.csv"
+        rows = [f"a,b,{words[n % 4]},p{n},w{n % 4}" for n in range(24)]
+        path.write_text("\n".join(["left,right,winner,prompt,rater", *rows]), "utf-8")
+        records.append(json.loads(invoke(path, "--json").stdout))
+    assert records[0] == records[1]
+    assert records[0]["problems_of_rows"] == []

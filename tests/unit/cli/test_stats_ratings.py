@@ -165,7 +165,7 @@ def test_a_decimal_comma_is_named(write):
     path = write(["a;p1;r1;4,5"], "model;prompt;rater;rating")
     error = run(path).exception
     assert isinstance(error, DataError)
-    assert str(error).endswith("'4,5' is not a number; decimals take a point")
+    assert str(error).endswith("'4,5' is not a number; write it with a point, without commas")
 
 
 def test_arms_without_a_common_rater_are_told(write):

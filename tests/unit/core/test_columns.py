@@ -50,7 +50,8 @@ def test_a_quoted_cell_may_hold_line_breaks_and_a_problem_names_its_line(tmp_pat
         ("", "holds no row"),
         ("a,b\n", "holds no row"),
         ("a,a\n1,2\n", "'a' twice"),
-        ("a,\n1,2\n", "without a name"),
+        ("a,,b\n1,2,3\n", "without a name"),
+        ("a,\n1,2\n", "votes.csv:2: 2 cells"),
         ("a,b\n1,2,3\n", "votes.csv:2: 3 cells"),
         ('{"a": 1}\n{"a": \n', "votes.csv:2: not JSON"),
         ('{"a": 1}\n[1]\n', "votes.csv:2: not a JSON object"),
@@ -142,3 +143,9 @@ def test_the_option_that_names_a_column_is_told(tmp_path: Path) -> None:
     table = read_columns(write(tmp_path, "x,y\n1,2\n"))
     with pytest.raises(SpecificationError, match=r"or name it with --rater-column$"):
         find_column(table, role="rater", names=("rater",), option="--rater-column")
+
+
+def test_empty_columns_at_the_end_of_a_spreadsheet_are_none(tmp_path: Path) -> None:
+    table = read_columns(write(tmp_path, "a,b,,\r\n1,2,,\r\n3,4\r\n"))
+    assert table.names == ("a", "b")
+    assert table.values("b") == ["2", "4"]
