@@ -34,6 +34,8 @@ from qingting.engines.native.server_service import Layouts, Loaded, Service
 from qingting.engines.serving_protocol import Limits, ServerJob
 
 _LOG_BYTES = 1 << 20
+_SPARE_CONNECTIONS = 1000
+"""Connections beyond those that are answered or wait: idle ones, and requests being read."""
 _SWITCH_INTERVAL_S = 0.0005
 """How long one thread may keep the interpreter from the other: the usual 5 ms are a token's time."""
 
@@ -96,6 +98,7 @@ async def _serve(job: ServerJob, emit: Any) -> int:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=int(job.limits.drain_s) + 2,
+        limit_concurrency=job.limits.n_slots + job.limits.n_waiting + _SPARE_CONNECTIONS,
     )
     server = _Server(config)
     status = 0
