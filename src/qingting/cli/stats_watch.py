@@ -27,6 +27,17 @@ class _Watched(NamedTuple):
     n_other: int
 
 
+class _Named(NamedTuple):
+    """Columns that the user named."""
+
+    left: str | None
+    right: str | None
+    winner: str | None
+    prompt: str | None
+    arm: str | None
+    score: str | None
+
+
 def watch(
     file: Annotated[
         Path, typer.Argument(help="Votes (left, right, winner, prompt) or scores, in their order.")
@@ -40,6 +51,14 @@ def watch(
         str | None, typer.Option(help="Scores: smallest and largest, such as 1:5; needed.")
     ] = None,
     criterion: Annotated[str | None, typer.Option(help="Scores: the criterion to watch.")] = None,
+    left_column: Annotated[str | None, typer.Option(help="Votes: column of the left arm.")] = None,
+    right_column: Annotated[
+        str | None, typer.Option(help="Votes: column of the right arm.")
+    ] = None,
+    winner_column: Annotated[str | None, typer.Option(help="Votes: column of the winner.")] = None,
+    prompt_column: Annotated[str | None, typer.Option(help="Column of the prompts.")] = None,
+    arm_column: Annotated[str | None, typer.Option(help="Scores: column of the arms.")] = None,
+    score_column: Annotated[str | None, typer.Option(help="Scores: column of the scores.")] = None,
     margin: Annotated[
         float, typer.Option(min=0, help="May also stop when the difference lies within it.")
     ] = 0.0,
@@ -61,6 +80,9 @@ def watch(
         arms=(first, second),
         scale=scale,
         criterion=criterion,
+        named=_Named(
+            left_column, right_column, winner_column, prompt_column, arm_column, score_column
+        ),
     )
     show_cells(watched.problems)
     sequence = confidence_sequence(
@@ -149,12 +171,13 @@ def _read(
     arms: tuple[str | None, str | None],
     scale: str | None,
     criterion: str | None,
+    named: _Named,
 ) -> _Watched:
     from qingting.core.columns import read_columns
 
     known = {name.strip().lower() for name in read_columns(file).names}
-    read = _read_votes if "winner" in known else _read_scores
-    return read(file, votes_per_prompt, arms, scale, criterion)
+    read = _read_votes if named.winner is not None or "winner" in known else _read_scores
+    return read(file, votes_per_prompt, arms, scale, criterion, named)
 
 
 def _read_votes(
@@ -163,6 +186,7 @@ def _read_votes(
     arms: tuple[str | None, str | None],
     scale: str | None,
     criterion: str | None,
+    named: _Named,
 ) -> _Watched:
     from qingting.core.errors import SpecificationError
     from qingting.stats.confidence_sequences import Bounds, completed_units
@@ -171,7 +195,13 @@ def _read_votes(
 
     if scale is not None or criterion is not None:
         raise SpecificationError(f"{file}: votes have no --scale and no --criterion")
-    read = read_votes(file)
+    read = read_votes(
+        file,
+        left_column=named.left,
+        right_column=named.right,
+        winner_column=named.winner,
+        prompt_column=named.prompt,
+    )
     votes = read.votes
     one, other = _chosen(file, votes.arms, arms)
     a, b = votes.arms.index(one), votes.arms.index(other)
@@ -204,6 +234,7 @@ def _read_scores(
     arms: tuple[str | None, str | None],
     scale: str | None,
     criterion: str | None,
+    named: _Named,
 ) -> _Watched:
     from qingting.cli.stats_words import scale_of
     from qingting.core.errors import SpecificationError
@@ -216,7 +247,12 @@ def _read_scores(
             f"{file}: scores need --scale, such as 1:5: the interval rests on how large a "
             "difference can be"
         )
-    read = read_scores(file, criterion=criterion, scale=limits)
+    read = read_scores(
+        file,
+        mapped={"item": named.prompt, "arm": named.arm, "score": named.score},
+        criterion=criterion,
+        scale=limits,
+    )
     one, other = _chosen(file, tuple(dict.fromkeys(read.arms)), arms)
     rows = [i for i, arm in enumerate(read.arms) if arm in (one, other)]
     units = completed_units(

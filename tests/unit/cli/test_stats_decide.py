@@ -212,3 +212,13 @@ def test_a_figure_is_not_written_as_what_it_is_not(tmp_path):
     assert isinstance(done.exception, SpecificationError)
     assert "call it decision.svg" in str(done.exception)
     assert not (tmp_path / "decision.png").exists()
+
+
+def test_the_columns_that_are_watched_can_be_named(votes, tmp_path):
+    path = tmp_path / "renamed.csv"
+    header, *rows = votes.read_text("utf-8").splitlines()
+    names = {"left": "左", "right": "右", "winner": "胜者", "prompt": "题目"}
+    renamed = ",".join(names.get(name, name) for name in header.split(","))
+    path.write_text("\n".join([renamed, *rows]), "utf-8")
+    options = [part for name, new in names.items() for part in (f"--{name}-column", new)]
+    assert run("watch", path, *options).stdout == run("watch", votes).stdout
