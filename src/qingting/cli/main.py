@@ -47,7 +47,7 @@ def _root(
 def _mount() -> None:
     if app.registered_commands:
         return
-    from qingting.cli import data, experiment, metrics, models, serve, stats
+    from qingting.cli import data, experiment, judge, metrics, models, serve, stats
 
     app.command("run")(experiment.run)
     app.command("plan")(experiment.plan)
@@ -57,6 +57,7 @@ def _mount() -> None:
     app.add_typer(data.app, name="data", help="Check, convert and split dialogues.")
     app.add_typer(models.app, name="models", help="List models; convert older ones.")
     app.add_typer(metrics.app, name="metrics", help="Score replies against references.")
+    app.add_typer(judge.app, name="judge", help="Studies in which people judge answers blind.")
     app.add_typer(stats.app, name="stats", help="Statistics of judgments, and decisions.")
 
 

@@ -203,6 +203,17 @@ def _of_run(arm: str, text: str, prompt: Mapping[str, Any]) -> Answer:
     )
 
 
+def complete_items(answers: Sequence[Answer]) -> tuple[tuple[Answer, ...], int]:
+    """Return the answers to items that every arm answered, and how many items were left out."""
+    arms = {one.arm for one in answers}
+    by_item: dict[tuple[str, str], set[str]] = {}
+    for one in answers:
+        by_item.setdefault((one.ref, one.language), set()).add(one.arm)
+    complete = {item for item, have in by_item.items() if have == arms}
+    kept = tuple(one for one in answers if (one.ref, one.language) in complete)
+    return kept, len(by_item) - len(complete)
+
+
 def check_complete(answers: Sequence[Answer], *, arms: Sequence[str]) -> None:
     """Raise unless every arm answered every item; what one arm lacks cannot be compared.
 

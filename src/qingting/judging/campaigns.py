@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,11 @@ class Created:
     n_units: int
     n_masked: int
     """Names of models and makers that were masked in the answers."""
+    n_judgments: int
+    """Of the main part and the checks among it, as planned."""
+    n_judgments_per_rater: int
+    n_hours: float
+    warnings: tuple[str, ...]
 
 
 def load_campaign(path: Path) -> CampaignSpec:
@@ -114,7 +120,36 @@ def create_campaign(
         at_ms=at_ms,
         campaign_id=campaign.id,
     )
-    return Created(campaign, maker.n_items, maker.n_units, maker.n_masked)
+    return _counted(campaign, spec, maker)
+
+
+def _counted(campaign: Campaign, spec: CampaignSpec, maker: _Maker) -> Created:
+    quality = spec.quality
+    checks = quality.share_calibration + quality.share_repeats + quality.share_attention
+    n_judgments = ceil(maker.n_places / (1 - checks))
+    n_languages = len(spec.languages)
+    warnings = []
+    if spec.mode != "pair" and spec.raters_per_unit < 3:
+        warnings.append(
+            f"{spec.raters_per_unit} raters a unit: below 3, agreement is hard to tell from chance"
+        )
+    if spec.n_raters < spec.raters_per_unit * n_languages:
+        warnings.append(
+            f"{spec.n_raters} raters cannot give {spec.raters_per_unit} judgments of every unit in "
+            f"{n_languages} languages; each reads one language"
+        )
+    if campaign.rule is None:
+        warnings.append("no rule of a decision is registered; results will be descriptive")
+    return Created(
+        campaign,
+        maker.n_items,
+        maker.n_units,
+        maker.n_masked,
+        n_judgments,
+        ceil(n_judgments / spec.n_raters),
+        n_judgments * spec.minutes_per_judgment / 60,
+        tuple(warnings),
+    )
 
 
 def _arms(
@@ -165,7 +200,7 @@ class _Maker:
         self.pack = pack
         self.arm_ids: dict[str, int] = {}
         self.main_items: dict[str, list[int]] = {}
-        self.n_items = self.n_units = self.n_masked = 0
+        self.n_items = self.n_units = self.n_places = self.n_masked = 0
 
     def add_arms(self, names: Sequence[str], endpoints: Mapping[str, Mapping[str, str]]) -> None:
         for name in names:
@@ -299,6 +334,7 @@ class _Maker:
             ):
                 self._add_unit(unit.item, unit.arms, role="main", n_wanted=unit.n_wanted)
                 self.n_units += 1
+                self.n_places += unit.n_wanted
 
     def _add_unit(self, item: int, arms: Sequence[int], *, role: str, n_wanted: int) -> None:
         self.session.add(
@@ -324,7 +360,7 @@ def registered_digest(session: Session, campaign: Campaign) -> str:
         .join(Response, Response.item_id == Item.id, isouter=True)
         .where(Item.campaign_id == campaign.id)
         .order_by(Item.id, Response.id)
-    ).tuples()
+    )
     return digest_of(
         {
             "spec": campaign.spec,
@@ -351,9 +387,9 @@ def find_campaign(session: Session, name: str | None) -> Campaign:
     for one in campaigns:
         if name in (one.name, one.public_id):
             return one
-    names = [one.name for one in campaigns]
+    known = [one.name for one in campaigns]
     raise NotFoundError(
-        f"no study {name!r}.{did_you_mean(name, names)} Studies: {', '.join(names) or 'none'}"
+        f"no study {name!r}.{did_you_mean(name, known)} Studies: {', '.join(known) or 'none'}"
     )
 
 

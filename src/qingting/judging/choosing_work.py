@@ -87,7 +87,7 @@ def _past(session: Session, rater: Rater) -> list[_Past]:
         .where(Assignment.rater_id == rater.id)
         .order_by(Assignment.sequence)
     )
-    return [_Past(*row) for row in rows.tuples()]
+    return [_Past(*row) for row in rows]
 
 
 def _special(
@@ -159,7 +159,7 @@ def _main(
             Item.withdrawn_ms.is_(None),
         )
         .order_by(Unit.id)
-    ).tuples()
+    )
     candidates = [
         Candidate(
             unit_id=unit,
@@ -223,7 +223,7 @@ def _history(past: list[_Past]) -> RaterHistory:
 def _overall(session: Session, campaign: Campaign) -> Overall:
     rows = session.execute(
         select(Arm.id, Arm.n_shown, Arm.n_first).where(Arm.campaign_id == campaign.id)
-    ).tuples()
+    )
     counts = list(rows)
     return Overall(
         n_by_arm={arm: shown for arm, shown, _ in counts},

@@ -308,7 +308,7 @@ def withdraw_item(session: Session, item: Item, *, at_ms: int) -> int:
         select(Assignment, Unit)
         .join(Unit, Unit.id == Assignment.unit_id)
         .where(Unit.item_id == item.id, Assignment.state == "leased")
-    ).tuples():
+    ):
         give_back(session, assignment, unit)
         assignment.state = "withdrawn"
         n_ended += 1
@@ -319,5 +319,5 @@ def exposure(session: Session, campaign: Campaign) -> dict[str, tuple[int, int]]
     """Return for every arm's name how often it was shown, and how often first."""
     rows = session.execute(
         select(Arm.name, Arm.n_shown, Arm.n_first).where(Arm.campaign_id == campaign.id)
-    ).tuples()
+    )
     return {name: (shown, first) for name, shown, first in rows}

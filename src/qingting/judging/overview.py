@@ -132,7 +132,7 @@ def _coverage(session: Session, campaign: Campaign) -> tuple[Coverage, ...]:
     )
     return tuple(
         Coverage(language, kind, *(int(number) for number in numbers))
-        for language, kind, *numbers in rows.tuples()
+        for language, kind, *numbers in rows
     )
 
 
@@ -142,25 +142,21 @@ def _raters(session: Session, campaign: Campaign) -> tuple[RaterRow, ...]:
             select(RaterIdentity.rater_id, RaterIdentity.name)
             .join(Rater, Rater.id == RaterIdentity.rater_id)
             .where(Rater.campaign_id == campaign.id)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     exclusions: dict[int, list[str]] = {}
     for rater_id, rule in session.execute(
         select(Exclusion.rater_id, Exclusion.rule)
         .join(Rater, Rater.id == Exclusion.rater_id)
         .where(Rater.campaign_id == campaign.id)
-    ).tuples():
+    ):
         exclusions.setdefault(rater_id, []).append(rule)
     skipped = dict(
         session.execute(
             select(Assignment.rater_id, func.count())
             .where(Assignment.state == "skipped")
             .group_by(Assignment.rater_id)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     times: dict[int, list[tuple[int, int | None]]] = {}
     for rater_id, submitted, duration in session.execute(
@@ -168,7 +164,7 @@ def _raters(session: Session, campaign: Campaign) -> tuple[RaterRow, ...]:
         .join(Assignment, Assignment.id == Judgment.assignment_id)
         .join(Rater, Rater.id == Judgment.rater_id)
         .where(Rater.campaign_id == campaign.id, Assignment.role != "training")
-    ).tuples():
+    ):
         times.setdefault(rater_id, []).append((submitted, duration))
     rows = []
     for rater in session.scalars(

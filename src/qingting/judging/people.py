@@ -209,7 +209,7 @@ def erase(session: Session, campaign: Campaign, rater: Rater, *, at_ms: int, act
         select(Assignment, Unit)
         .join(Unit, Unit.id == Assignment.unit_id)
         .where(Assignment.rater_id == rater.id)
-    ).tuples():
+    ):
         give_back(session, assignment, unit)
     n_judgments = len(
         session.scalars(select(Judgment.id).where(Judgment.rater_id == rater.id)).all()

@@ -51,19 +51,15 @@ def _count(session: Session, unit: Unit, *, is_swapped: bool, by: int) -> None:
 
 def expire(session: Session, *, campaign_id: int, at_ms: int) -> int:
     """Give back the places of leases that have run out; return how many."""
-    late = (
-        session.execute(
-            select(Assignment, Unit)
-            .join(Unit, Unit.id == Assignment.unit_id)
-            .where(
-                Assignment.state == "leased",
-                Assignment.expires_ms <= at_ms,
-                Unit.campaign_id == campaign_id,
-            )
+    late = session.execute(
+        select(Assignment, Unit)
+        .join(Unit, Unit.id == Assignment.unit_id)
+        .where(
+            Assignment.state == "leased",
+            Assignment.expires_ms <= at_ms,
+            Unit.campaign_id == campaign_id,
         )
-        .tuples()
-        .all()
-    )
+    ).all()
     for assignment, unit in late:
         give_back(session, assignment, unit)
         assignment.state = "expired"

@@ -171,7 +171,8 @@ def gather(session: Session, campaign: Campaign) -> SnapshotData:
         for one in session.scalars(select(Rater).where(Rater.campaign_id == campaign.id))
     }
     sizes, n_masked = _sizes(session, campaign, arms)
-    judgments, assignments = [], []
+    judgments: list[dict[str, Any]] = []
+    assignments: list[dict[str, Any]] = []
     for assignment, unit, item, judgment in session.execute(
         select(Assignment, Unit, Item, Judgment)
         .join(Unit, Unit.id == Assignment.unit_id)
@@ -179,7 +180,7 @@ def gather(session: Session, campaign: Campaign) -> SnapshotData:
         .join(Judgment, Judgment.assignment_id == Assignment.id, isouter=True)
         .where(Unit.campaign_id == campaign.id)
         .order_by(Judgment.submitted_ms, Judgment.id, Assignment.id)
-    ).tuples():
+    ):
         shared = _shared(assignment, unit, item, raters, arms)
         assignments.append(
             shared
@@ -208,7 +209,7 @@ def gather(session: Session, campaign: Campaign) -> SnapshotData:
 
 def _arms(session: Session, campaign: Campaign) -> dict[int, str]:
     rows = session.execute(select(Arm.id, Arm.name).where(Arm.campaign_id == campaign.id))
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _shared(

@@ -120,9 +120,7 @@ def progress_of(session: Session, campaign: Campaign, rater: Rater) -> Progress:
             select(Assignment.state, func.count())
             .where(Assignment.rater_id == rater.id, Assignment.role != "training")
             .group_by(Assignment.state)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     n_units = n_main_units(session, campaign, language=rater.language)
     quality = campaign.spec["quality"]

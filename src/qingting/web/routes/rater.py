@@ -27,7 +27,7 @@ from qingting.web.auth import (
     set_cookie,
 )
 from qingting.web.forms import Form, judgment_of, text_of
-from qingting.web.pages import page
+from qingting.web.pages import LANGUAGE_COOKIE, page
 
 router = APIRouter(include_in_schema=False)
 Serves = Annotated[Services, Depends(services_of)]
@@ -71,6 +71,9 @@ def enter(secret: str, services: Serves) -> Response:
         signed = accept(session, secret, at_ms=now_ms())
     response = _go("/judge")
     set_cookie(response, services.settings, signed.secret)
+    response.set_cookie(
+        LANGUAGE_COOKIE, signed.rater.language, path="/", samesite="lax", httponly=True
+    )
     return response
 
 

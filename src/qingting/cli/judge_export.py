@@ -1,0 +1,39 @@
+"""Judgments as one flat table in the form that a file's name asks for."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from qingting.core.errors import SpecificationError
+from qingting.judging.snapshot import flat_row, write_parquet
+
+
+def write_table(path: Path, judgments: Sequence[Mapping[str, Any]]) -> int:
+    """Write judgments to a ``.csv``, ``.jsonl`` or ``.parquet`` file; return how many.
+
+    Raises:
+        SpecificationError: another ending.
+    """
+    ending = path.suffix.lower()
+    if ending not in (".csv", ".jsonl", ".parquet"):
+        raise SpecificationError(f"{path}: name a .csv, .jsonl or .parquet file")
+    part = path.with_name(f".{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if ending == ".parquet":
+        write_parquet(part, judgments)
+    elif ending == ".jsonl":
+        part.write_bytes(b"".join(orjson.dumps(dict(row)) + b"\n" for row in judgments))
+    else:
+        rows = [flat_row(row) for row in judgments]
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        with part.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, names, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+    part.replace(path)
+    return len(judgments)

@@ -1,0 +1,210 @@
+"""The desk: who gets what, and that a judgment is taken once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from qingting.judging import desk
+from qingting.judging.problems import JudgingError
+from qingting.store.database import Database
+from qingting.store.judging_tables import Assignment, Campaign, Judgment, Rater, Unit
+from unit.judging.sample_pack import (
+    AT_MS,
+    full_form,
+    new_database,
+    new_rater,
+    new_study,
+    pair_form,
+)
+
+MINUTE = 60_000
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return new_database(tmp_path)
+
+
+def take(session: Session, campaign: Campaign, rater: Rater, *, at_ms: int = AT_MS) -> Assignment:
+    found = desk.next_assignment(session, campaign, rater, at_ms=at_ms)
+    assert isinstance(found, Assignment), found
+    return found
+
+
+def say(
+    session: Session,
+    campaign: Campaign,
+    rater: Rater,
+    assignment: Assignment,
+    *,
+    key: str = "",
+    at_ms: int = AT_MS,
+) -> desk.Receipt:
+    form = pair_form() if campaign.mode == "pair" else full_form()
+    submission = desk.Submission(assignment.public_id, key or assignment.public_id, form, 9000)
+    return desk.submit(session, campaign, rater, submission, at_ms=at_ms)
+
+
+def n_judgments(session: Session) -> int:
+    return int(session.scalar(select(func.count()).select_from(Judgment)) or 0)
+
+
+def test_every_unit_is_judged_by_as_many_as_planned_and_by_nobody_twice(database: Database) -> None:
+    with database.writing() as session:
+        campaign = new_study(session, raters_per_unit=3).campaign
+        raters = [new_rater(session, campaign) for _ in range(3)]
+        for rater in raters:
+            for _ in range(12):
+                say(session, campaign, rater, take(session, campaign, rater))
+            assert desk.next_assignment(session, campaign, rater, at_ms=AT_MS) == "finished"
+        units = session.scalars(select(Unit).where(Unit.role == "main")).all()
+        assert {unit.n_taken for unit in units} == {3}
+        twice = Counter(session.execute(select(Assignment.rater_id, Assignment.unit_id)).all())
+        assert set(twice.values()) == {1}
+
+
+def test_the_same_key_is_acknowledged_again_and_stored_once(database: Database) -> None:
+    with database.writing() as session:
+        campaign = new_study(session).campaign
+        rater = new_rater(session, campaign)
+        assignment = take(session, campaign, rater)
+        first = say(session, campaign, rater, assignment, key="a" * 20)
+        again = say(session, campaign, rater, assignment, key="a" * 20)
+        assert (first.judgment_id, first.is_repeat_of_submission) == (again.judgment_id, False)
+        assert again.is_repeat_of_submission
+        assert n_judgments(session) == 1
+
+
+def test_a_second_form_for_a_judged_assignment_is_refused(database: Database) -> None:
+    with database.writing() as session:
+        campaign = new_study(session).campaign
+        rater = new_rater(session, campaign)
+        assignment = take(session, campaign, rater)
+        say(session, campaign, rater, assignment, key="a" * 20)
+        with pytest.raises(JudgingError, match="已经提交过"):
+            say(session, campaign, rater, assignment, key="b" * 20)
+        other = take(session, campaign, rater)
+        with pytest.raises(JudgingError, match="同一个编号"):
+            say(session, campaign, rater, other, key="a" * 20)
+
+
+def test_anothers_assignment_is_as_unknown_as_none(database: Database) -> None:
+    with database.writing() as session:
+        campaign = new_study(session).campaign
+        assignment = take(session, campaign, new_rater(session, campaign))
+        with pytest.raises(JudgingError) as caught:
+            say(session, campaign, new_rater(session, campaign), assignment)
+        assert caught.value.code == "assignment_unknown"
+
+
+def test_a_lease_that_runs_out_gives_its_place_to_others_and_is_honoured_while_one_is_left(
+    database: Database,
+) -> None:
+    with database.writing() as session:
+        campaign = new_study(session, n_scenarios=1, raters_per_unit=1).campaign
+        slow, quick, third = (new_rater(session, campaign) for _ in range(3))
+        late = take(session, campaign, slow)
+        take(session, campaign, quick)
+        assert desk.next_assignment(session, campaign, third, at_ms=AT_MS) == "wait"
+        after = AT_MS + 31 * MINUTE
+        replaced = take(session, campaign, third, at_ms=after)
+        unit = session.get_one(Unit, replaced.unit_id)
+        session.refresh(unit)
+        assert unit.n_taken == 1
+        slow_unit = session.get_one(Unit, late.unit_id)
+        if late.unit_id == replaced.unit_id:
+            say(session, campaign, third, replaced, at_ms=after)
+            with pytest.raises(JudgingError, match="已经由别人评完"):
+                say(session, campaign, slow, late, at_ms=after)
+        else:
+            say(session, campaign, slow, late, at_ms=after)
+            session.refresh(slow_unit)
+            assert slow_unit.n_taken == 1
+
+
+def test_a_lease_is_the_same_on_another_device_until_it_is_judged(database: Database) -> None:
+    with database.writing() as session:
+        campaign = new_study(session).campaign
+        rater = new_rater(session, campaign)
+        assert take(session, campaign, rater).id == take(session, campaign, rater).id
+
+
+def test_undo_opens_the_last_judgment_and_keeps_what_is_held(database: Database) -> None:
+    with database.writing() as session:
+        campaign = new_study(session).campaign
+        rater = new_rater(session, campaign)
+        first = take(session, campaign, rater)
+        say(session, campaign, rater, first)
+        held = take(session, campaign, rater)
+        opened, said = desk.undo_last(session, campaign, rater, at_ms=AT_MS)
+        assert opened.id == first.id
+        assert said.scores["overall"] == 4
+        assert n_judgments(session) == 0
+        assert take(session, campaign, rater).id == first.id
+        say(session, campaign, rater, first, key="again" * 4)
+        assert take(session, campaign, rater).id == held.id
+
+
+def test_nothing_is_undone_where_nothing_was_said(database: Database) -> None:
+    with database.writing() as session:
+        campaign = new_study(session).campaign
+        with pytest.raises(JudgingError, match="没有可以撤回"):
+            desk.undo_last(session, campaign, new_rater(session, campaign), at_ms=AT_MS)
+
+
+def test_a_skipped_unit_goes_to_others_and_does_not_come_back(database: Database) -> None:
+    with database.writing() as session:
+        campaign = new_study(session, n_scenarios=1, raters_per_unit=1).campaign
+        rater, other = new_rater(session, campaign), new_rater(session, campaign)
+        skipped = take(session, campaign, rater)
+        with pytest.raises(JudgingError, match="请选一个跳过的理由"):
+            desk.skip(session, campaign, rater, skipped.public_id, reason="whim")
+        desk.skip(session, campaign, rater, skipped.public_id, reason="too_distressing")
+        say(session, campaign, rater, take(session, campaign, rater))
+        assert desk.next_assignment(session, campaign, rater, at_ms=AT_MS) == "finished"
+        assert take(session, campaign, other).unit_id == skipped.unit_id
+
+
+def test_an_item_withdrawn_meanwhile_is_told_and_gives_its_places_back(database: Database) -> None:
+    with database.writing() as session:
+        campaign = new_study(session).campaign
+        rater = new_rater(session, campaign)
+        assignment = take(session, campaign, rater)
+        unit = session.get_one(Unit, assignment.unit_id)
+        from qingting.store.judging_tables import Item
+
+        desk.withdraw_item(session, session.get_one(Item, unit.item_id), at_ms=AT_MS)
+        with pytest.raises(JudgingError, match="撤下"):
+            say(session, campaign, rater, assignment)
+        session.refresh(unit)
+        assert unit.n_taken == 0
+        assert take(session, campaign, rater).unit_id != unit.id
+
+
+def test_nobody_works_without_consent_or_while_the_study_is_paused(database: Database) -> None:
+    with database.writing() as session:
+        campaign = new_study(session).campaign
+        rater = new_rater(session, campaign, has_consented=False)
+        with pytest.raises(JudgingError, match="知情同意书"):
+            desk.next_assignment(session, campaign, rater, at_ms=AT_MS)
+        campaign.state = "paused"
+        with pytest.raises(JudgingError, match="没有开放"):
+            desk.next_assignment(session, campaign, rater, at_ms=AT_MS)
+
+
+def test_a_pairs_exposure_counts_both_arms_and_one_as_first(database: Database) -> None:
+    with database.writing() as session:
+        campaign = new_study(session, mode="pair", arms=("a", "b", "c"), raters_per_unit=1).campaign
+        rater = new_rater(session, campaign)
+        for _ in range(6):
+            say(session, campaign, rater, take(session, campaign, rater))
+        session.expire_all()
+        exposure = desk.exposure(session, campaign)
+        assert {shown for shown, _ in exposure.values()} == {4}
+        assert sum(first for _, first in exposure.values()) == 6
+        assert {first for _, first in exposure.values()} == {2}
