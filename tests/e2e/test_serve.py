@@ -259,7 +259,7 @@ def test_the_log_counts_and_quotes_nothing(client, served):
     said = streamed(client, messages=asked, temperature=0, max_tokens=20)[0]
     with pytest.raises(openai.BadRequestError):
         client.chat.completions.create(model=NAME, messages=asked, max_tokens=0)
-    wait_for(lambda: "finish=stop" in served.log.read_text(encoding="utf-8"))
+    wait_for(lambda: " finish=" in served.log.read_text(encoding="utf-8"))
     log = served.log.read_text(encoding="utf-8")
     assert CANARY not in log
     assert said not in log
