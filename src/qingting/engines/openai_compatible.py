@@ -12,42 +12,22 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import httpx
-import orjson
 
 from qingting.core.dialogue import Message
-from qingting.core.errors import EngineError, did_you_mean
+from qingting.core.errors import did_you_mean
 from qingting.engines.event_stream import EventLines
+from qingting.engines.openai_answers import AnswerReader, EndpointError, Reply, said
+
+__all__ = ["RETRIED_STATUS", "ChatEndpoint", "EndpointError", "Reply"]
 
 RETRIED_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 """Answers that may be another one a moment later."""
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LONGEST_WAIT_S = 30.0
-_SHOWN_LENGTH = 200
-_ECHO_LENGTH = 12
-
-
-class EndpointError(EngineError):
-    """An endpoint did not answer, or not as agreed; ``status`` is its HTTP status where it had one."""
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message, status)
-        self.status = status
-
-    def __str__(self) -> str:
-        return str(self.args[0])
-
-
-class Reply(NamedTuple):
-    """A whole answer: its words, why it ended, and the tokens of prompt and answer if counted."""
-
-    text: str
-    finish: str | None
-    n_prompt_tokens: int | None
-    n_tokens: int | None
 
 
 class ChatEndpoint:
@@ -79,6 +59,7 @@ class ChatEndpoint:
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.model = model
+        self._reader = AnswerReader(self.base_url, model)
         self._n_retries = n_retries
         self._sleep = sleep
         self._jitter = random.Random()
@@ -139,7 +120,7 @@ class ChatEndpoint:
         """Return the answer with its counts; like :meth:`complete` otherwise."""
         self.prove()
         payload = self._payload(messages, max_tokens, temperature, seed, options)
-        return self._read_reply(self._call("POST", "/chat/completions", payload))
+        return self._reader.read_reply(self._call("POST", "/chat/completions", payload))
 
     def stream(
         self,
@@ -166,8 +147,8 @@ class ChatEndpoint:
                 ) as response:
                     if response.status_code == 200:
                         for data in lines.events(response.iter_bytes()):
-                            yield from self._read_delta(data)
-                        self._check_end(lines)
+                            yield from self._reader.read_delta(data)
+                        self._reader.check_end(lines)
                         return
                     response.read()
                     failure: httpx.Response | httpx.HTTPError = response
@@ -194,7 +175,7 @@ class ChatEndpoint:
         """Return what :meth:`complete` returns, asynchronously; use from one event loop only."""
         await self.aprove()
         payload = self._payload(messages, max_tokens, temperature, seed, options)
-        return self._read_reply(await self._acall("POST", "/chat/completions", payload)).text
+        return self._reader.read_reply(await self._acall("POST", "/chat/completions", payload)).text
 
     async def astream(
         self,
@@ -217,9 +198,9 @@ class ChatEndpoint:
                 ) as response:
                     if response.status_code == 200:
                         async for data in lines.aevents(response.aiter_bytes()):
-                            for words in self._read_delta(data):
+                            for words in self._reader.read_delta(data):
                                 yield words
-                        self._check_end(lines)
+                        self._reader.check_end(lines)
                         return
                     await response.aread()
                     failure: httpx.Response | httpx.HTTPError = response
@@ -337,71 +318,15 @@ class ChatEndpoint:
 
     def _check_listing(self, response: httpx.Response) -> None:
         if response.status_code == 200:
-            listed = [str(entry.get("id")) for entry in self._json(response).get("data") or []]
+            listed = [
+                str(entry.get("id")) for entry in self._reader.json(response).get("data") or []
+            ]
             if self.model not in listed:
                 raise EndpointError(
                     f"{self.base_url}: model {self.model!r} is not served there."
                     f"{did_you_mean(self.model, listed)} Served: {', '.join(listed) or 'none'}."
                 )
         self._is_proven = True
-
-    def _check_model(self, record: Mapping[str, Any]) -> None:
-        """Refuse a reply by another model; a dated version (``name-2026-01-31``) is the same."""
-        answered = record.get("model")
-        if answered != self.model and not str(answered).startswith(f"{self.model}-"):
-            raise EndpointError(
-                f"{self.base_url}: asked for model {self.model!r}, answered by {answered!r}; "
-                "check what runs there"
-            )
-
-    def _read_reply(self, response: httpx.Response) -> Reply:
-        record = self._json(response)
-        self._check_model(record)
-        try:
-            choice = record["choices"][0]
-            text = choice["message"]["content"]
-        except (KeyError, IndexError, TypeError):
-            raise self._unexpected("a completion without choices[0].message.content") from None
-        if not isinstance(text, str):
-            raise self._unexpected("a completion without words")
-        usage = record.get("usage") or {}
-        counts = usage.get("prompt_tokens"), usage.get("completion_tokens")
-        return Reply(text, choice.get("finish_reason"), *counts)
-
-    def _read_delta(self, data: bytes) -> Iterator[str]:
-        try:
-            record = orjson.loads(data)
-        except orjson.JSONDecodeError:
-            raise self._unexpected("an event that is not JSON") from None
-        if not isinstance(record, dict):
-            raise self._unexpected("an event that is no object")
-        if record.get("error"):
-            error = record["error"]
-            kind = error.get("code") or error.get("type") if isinstance(error, dict) else None
-            raise EndpointError(f"{self.base_url}: the answer broke off ({kind or 'error'})")
-        self._check_model(record)
-        for choice in record.get("choices") or []:
-            words = (choice.get("delta") or {}).get("content")
-            if words:
-                yield words
-
-    def _check_end(self, lines: EventLines) -> None:
-        if not lines.is_done:
-            raise EndpointError(
-                f"{self.base_url}: the answer broke off before its end; what came is incomplete"
-            )
-
-    def _json(self, response: httpx.Response) -> dict[str, Any]:
-        try:
-            record = orjson.loads(response.content)
-        except orjson.JSONDecodeError:
-            record = None
-        if not isinstance(record, dict):
-            raise self._unexpected("something that is not a JSON object")
-        return record
-
-    def _unexpected(self, what: str) -> EndpointError:
-        return EndpointError(f"{self.base_url}: sent {what}; is this an OpenAI-compatible /v1?")
 
     def _broken(self, error: httpx.HTTPError) -> EndpointError:
         return EndpointError(f"{self.base_url}: the answer broke off ({type(error).__name__})")
@@ -419,35 +344,17 @@ class ChatEndpoint:
 
     def _refused(self, response: httpx.Response, payload: dict[str, Any] | None) -> str:
         status = response.status_code
-        said = _said(response, payload, self._secret)
+        words = said(response, payload, self._secret)
         cure = {
             401: "check the API key",
             403: "check the API key's rights",
             404: "check the address (it ends in /v1) and the model's name",
             429: "it is overloaded; ask with fewer requests at once, or later",
         }.get(status)
-        parts = [f"{self.base_url}: HTTP {status}", said, cure]
+        parts = [f"{self.base_url}: HTTP {status}", words, cure]
         return "; ".join(part for part in parts if part)
 
 
 def _is_final(response: httpx.Response, payload: dict[str, Any] | None) -> bool:
     """Return whether an answer is the one to go on with: a list of models may be missing."""
     return response.status_code == 200 or (payload is None and response.status_code in (404, 405))
-
-
-def _said(response: httpx.Response, payload: dict[str, Any] | None, secret: str | None) -> str:
-    """Return the endpoint's own words on an error, unless they repeat the dialogue or the key."""
-    try:
-        error = orjson.loads(response.content)["error"]
-        words = " ".join(str(error["message"] if isinstance(error, dict) else error).split())
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return ""
-    sent = [str(turn.get("content") or "") for turn in (payload or {}).get("messages", [])]
-    if secret and secret in words:
-        return ""
-    for text in sent:
-        flat = " ".join(text.split())
-        starts = range(max(1, len(flat) - _ECHO_LENGTH + 1))
-        if flat and any(flat[i : i + _ECHO_LENGTH] in words for i in starts):
-            return ""
-    return words[:_SHOWN_LENGTH]
