@@ -159,7 +159,7 @@ def test_what_cannot_be_served_is_refused_in_one_line(client, change, status, me
     ],
 )
 def test_what_is_no_request_is_answered_as_the_api_answers(served, method, path, body, status):
-    headers = {"Authorization": "Bearer key"}
+    headers = {"Authorization": "Bearer key", "Content-Type": "application/json"}
     url = served.base_url + path
     answer = httpx.request(method, url, content=body, headers=headers, trust_env=False)
     assert answer.status_code == status
@@ -170,10 +170,28 @@ def test_a_body_without_a_declared_length_is_bounded_too(served):
     answer = httpx.post(
         served.base_url + "/chat/completions",
         content=(b" " * 1000 for _ in range(40)),
-        headers={"Authorization": "Bearer key"},
+        headers={"Authorization": "Bearer key", "Content-Type": "application/json"},
         trust_env=False,
     )
     assert answer.status_code == 413
+
+
+def test_a_body_of_another_kind_is_not_read(served):
+    """A web page can send plain text to this machine without being asked; JSON it cannot."""
+    answer = httpx.post(
+        served.base_url + "/chat/completions",
+        content=json.dumps({"model": NAME, "messages": ASKED}),
+        headers={"Authorization": "Bearer key", "Content-Type": "text/plain"},
+        trust_env=False,
+    )
+    assert answer.status_code == 415
+
+
+def test_leaving_our_own_clients_stream_frees_the_slot_too(served):
+    with served.chat() as own:
+        for _ in own.stream(ASKED, max_tokens=600, temperature=2, seed=4):
+            break
+        wait_for(lambda: load_of(served) == (0, 0))
 
 
 def test_the_key_is_asked_for(served):
@@ -357,6 +375,43 @@ def test_the_command_says_where_it_serves_and_ends_at_sigterm_when_answers_have_
     assert process.returncode == 0
     assert err.splitlines()[-1] == "qingting: stopped"
     assert not is_alive(record["pid"])
+
+
+def test_answers_that_do_not_end_in_time_are_told_so():
+    """No time to end: the stream closes with an error, and is not taken for a whole answer."""
+    with pytest.raises(EndpointError, match=r"broke off \(shutdown\)"):  # noqa: SIM117
+        with serve(shipped_models()[NAME], limits=Limits(drain_s=0, max_new_tokens=2000)) as served:
+            with served.chat() as own:
+                for _ in own.stream(ASKED, max_tokens=2000, temperature=2, seed=4):
+                    os.kill(served.pid, signal.SIGTERM)
+
+
+def test_ctrl_c_ends_the_command_with_130():
+    process = command(NAME, "--port", "0", "--json", preexec_fn=mind_interrupts)
+    record = ready(process)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert not is_alive(record["pid"])
+
+
+def test_sigterm_while_it_loads_leaves_nothing_behind():
+    process = command(NAME, "--port", "0", "--json")
+    assert process.stderr.readline().startswith("qingting: loading")
+    (child,) = children_of(process.pid)
+    process.terminate()
+    out, _ = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, "")
+    assert not is_alive(child)
+
+
+def mind_interrupts():
+    """Take Ctrl-C as a terminal gives it: a shell's background job inherits that it is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def children_of(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_the_server_ends_with_the_command_that_is_killed():

@@ -210,6 +210,17 @@ def _check_name(service: Service, name: str) -> None:
 
 
 async def _read_body(request: Request, limit: int) -> bytes:
+    """Return the body of a request.
+
+    Only declared JSON is read: a page in somebody's browser can send other kinds to this machine
+    without asking.
+
+    Raises:
+        ApiError: it is too large, too slow, or of another kind.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise ApiError(415, "the body must be JSON: send Content-Type: application/json")
     too_large = ApiError(413, f"the body is larger than {limit} bytes", code="body_too_large")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
