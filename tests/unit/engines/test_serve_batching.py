@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from qingting.core.errors import ModelError
 from qingting.engines.native.attention import VARLEN
 from qingting.engines.native.batching import Generation, Progress, QueueFullError, Scheduler
 from qingting.engines.native.batching_choice import Choice, choose_tokens
@@ -242,6 +243,17 @@ def test_a_model_that_scales_its_logits_is_not_answered_from_the_plain_head():
     assert reason is not None
 
 
+def test_damaged_weights_are_refused_before_they_answer():
+    from transformers import MambaConfig, MambaForCausalLM
+
+    config = MambaConfig(vocab_size=32, hidden_size=8, state_size=4, num_hidden_layers=1)
+    model = MambaForCausalLM(config).eval()
+    with torch.no_grad():
+        model.get_input_embeddings().weight[3] = float("nan")
+    with pytest.raises(ModelError, match="not finite"):
+        rows_for(model, 4, 0)
+
+
 def test_answers_join_a_running_batch_and_end_at_stop_or_limit(running):
     rows, answers = CountingRows(), Answers()
     scheduler = running(Scheduler(rows, n_slots=2, n_waiting=10))
@@ -302,7 +314,7 @@ def test_closing_ends_everything_by_name():
 
 
 def choice(seed, *, temperature=1.0, top_p=1.0):
-    return Choice(temperature, top_p, np.random.default_rng(seed))
+    return Choice(temperature, top_p, seed, 0)
 
 
 def test_draws_follow_the_distribution_and_top_p_cuts_its_tail():
@@ -336,3 +348,25 @@ def test_a_draw_depends_on_its_seed_alone():
         *(choice(i, temperature=0.7, top_p=0.9) for i in range(1, 5)),
     ]
     assert choose_tokens(logits, mixed) == [int(logits[0].argmax()), *alone[1:]]
+
+
+def test_positions_and_neighbouring_seeds_draw_independently():
+    """100 equal tokens: 20 000 draws fill 100 cells; chi-square with 99 degrees below 1 in 10⁶."""
+    logits = torch.zeros(1, 100).repeat(20_000, 1)
+    choices = [Choice(1.0, 1.0, i // 100, i % 100) for i in range(20_000)]
+    drawn = np.array(choose_tokens(logits, choices))
+    cells = np.bincount(drawn, minlength=100)
+    assert ((cells - 200.0) ** 2 / 200.0).sum() < 180
+    pairs = np.bincount(drawn[:-1] // 10 * 10 + drawn[1:] // 10, minlength=100)
+    assert ((pairs - 19_999 / 100) ** 2 / (19_999 / 100)).sum() < 180
+
+
+def test_rounding_hardly_ever_changes_a_draw():
+    """Noise of 1e-6 as batches of other sizes bring it: a near tie of two times, about 1 in 10⁶."""
+    torch.manual_seed(2)
+    logits = torch.randn(2000, 4096)
+    noisy = logits + 1e-6 * torch.randn(2000, 4096)
+    for top_p in (1.0, 0.9):
+        choices = [choice(i, temperature=2.0, top_p=top_p) for i in range(2000)]
+        same = np.equal(choose_tokens(logits, choices), choose_tokens(noisy, choices))
+        assert same.mean() > 0.998

@@ -13,8 +13,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
-import numpy as np
-
 from qingting.core.errors import EngineError, OutOfMemoryError
 from qingting.engines.native.batching_choice import Choice, choose_tokens
 from qingting.engines.native.batching_rows import Rows
@@ -56,12 +54,17 @@ class Ticket:
     """A request under way; ``deliver`` is called from the computing thread."""
 
     def __init__(self, generation: Generation, deliver: Callable[[Progress], None]) -> None:
-        seed = generation.seed if generation.seed is not None else secrets.randbits(63)
         self.generation = generation
-        self.choice = Choice(generation.temperature, generation.top_p, np.random.default_rng(seed))
+        self._seed = generation.seed if generation.seed is not None else secrets.randbits(63)
         self.last_token = 0
         self.is_cancelled = False
         self._deliver = deliver
+
+    @property
+    def choice(self) -> Choice:
+        """Return how the next token is chosen."""
+        asked = self.generation
+        return Choice(asked.temperature, asked.top_p, self._seed, asked.text.n_tokens)
 
     def take(self, token: int) -> bool:
         """Pass on what a token brings; return whether the answer is over."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from qingting.core.errors import ModelError
 from qingting.engines.native.attention import VARLEN
 from qingting.engines.native.decoding import KeyValueCache
 from qingting.engines.native.loading import output_head
@@ -234,10 +235,18 @@ def rows_for(model: PreTrainedModel, n_slots: int, pad_id: int) -> tuple[Rows, s
     The cached rows are tried on a few tokens and compared with the model's plain forward pass, so
     an architecture that ignores their masks, scales its logits or keeps another kind of state is
     found out before it answers anybody.
+
+    Raises:
+        ModelError: The model computes no finite logits.
     """
     before = model.config._attn_implementation
     plain = RecomputedRows(model, pad_id)
     expected = _try_out(plain)
+    if not all(bool(logits.isfinite().all()) for logits in expected):
+        raise ModelError(
+            f"{type(model).__name__} computes numbers that are not finite: its weights are damaged, "
+            "or need another --precision (bf16 or fp32 for what was trained in bf16)"
+        )
     reason = None
     try:
         cached = CachedRows(model, n_slots)
