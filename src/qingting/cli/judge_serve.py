@@ -32,6 +32,7 @@ def serve(
 ) -> None:
     """Serve the pages and the API until it is stopped; every answer given was committed first."""
     import socket
+    import sys
 
     import uvicorn
 
@@ -52,10 +53,13 @@ def serve(
             access_log=False,  # addresses of raters and their links stay out of logs
             proxy_headers=behind_proxy,
             forwarded_allow_ips="*" if behind_proxy else "",
+            timeout_keep_alive=75,  # longer than a judgment: a rater's connection stays open
             server_header=False,
             date_header=False,
         )
-        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        # named as TCP, for asyncio turns off Nagle's delay (40 ms a page) on such sockets only
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
@@ -69,5 +73,7 @@ def serve(
             print_json({"url": public})
         else:
             typer.echo(f"serving {public} (Ctrl-C stops)")
+        # a thread that comes back from the database waits this long for the interpreter, not 5 ms
+        sys.setswitchinterval(0.0005)
         with listener:
             uvicorn.Server(config).run(sockets=[listener])

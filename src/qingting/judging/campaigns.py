@@ -98,7 +98,9 @@ def create_campaign(
         mode=spec.mode,
         state="draft",
         spec=spec.model_dump(mode="json"),
+        plan={},
         pack=pack.frozen_texts(),
+        consent_version=pack.consent.version,
         rule=rule,
         registered_digest="",
         secret=secrets.token_hex(32),
@@ -111,6 +113,7 @@ def create_campaign(
     maker.add_items(wanted, is_live=is_live)
     maker.add_checks()
     maker.add_units()
+    campaign.plan = maker.plan()
     campaign.registered_digest = registered_digest(session, campaign)
     note(
         session,
@@ -126,7 +129,7 @@ def create_campaign(
 def _counted(campaign: Campaign, spec: CampaignSpec, maker: _Maker) -> Created:
     quality = spec.quality
     checks = quality.share_calibration + quality.share_repeats + quality.share_attention
-    n_judgments = ceil(maker.n_places / (1 - checks))
+    n_judgments = ceil(sum(maker.n_places_in.values()) / (1 - checks))
     n_languages = len(spec.languages)
     warnings = []
     if spec.mode != "pair" and spec.raters_per_unit < 3:
@@ -199,8 +202,9 @@ class _Maker:
         self.spec = spec
         self.pack = pack
         self.arm_ids: dict[str, int] = {}
-        self.main_items: dict[str, list[int]] = {}
-        self.n_items = self.n_units = self.n_places = self.n_masked = 0
+        self.main_items: dict[str, list[Item]] = {}
+        self.n_places_in: dict[str, int] = {}
+        self.n_items = self.n_units = self.n_masked = 0
 
     def add_arms(self, names: Sequence[str], endpoints: Mapping[str, Mapping[str, str]]) -> None:
         for name in names:
@@ -227,7 +231,7 @@ class _Maker:
             item = self._item(ref, language, scenarios.get(ref), given)
             self.session.add(item)
             self.session.flush()
-            self.main_items.setdefault(language, []).append(item.id)
+            self.main_items.setdefault(language, []).append(item)
             self.n_items += 1
             for one in sorted(given, key=lambda answer: answer.arm):
                 self._add_response(item, self.arm_ids[one.arm], one.turns)
@@ -319,35 +323,48 @@ class _Maker:
                     self.session.flush()
                     turns = [{"role": "assistant", "content": check.response.text_in(language)}]
                     self._add_response(item, None, turns)
-                    self._add_unit(item.id, (), role=role, n_wanted=UNLIMITED)
+                    self._add_unit(item, (), role=role, n_wanted=UNLIMITED)
 
     def add_units(self) -> None:
-        arm_ids = list(self.arm_ids.values())
-        for place, (_language, items) in enumerate(sorted(self.main_items.items())):
+        """Add what is judged, the same for every language."""
+        for place, (language, items) in enumerate(sorted(self.main_items.items())):
+            by_id = {item.id: item for item in items}
             for unit in units_of(
-                items,
-                arm_ids,
+                list(by_id),
+                list(self.arm_ids.values()),
                 mode=self.spec.mode,
                 raters_per_unit=self.spec.raters_per_unit,
                 n_judgments=self.spec.n_judgments,
                 seed=self.spec.seed + place,
             ):
-                self._add_unit(unit.item, unit.arms, role="main", n_wanted=unit.n_wanted)
+                self._add_unit(by_id[unit.item], unit.arms, role="main", n_wanted=unit.n_wanted)
                 self.n_units += 1
-                self.n_places += unit.n_wanted
+                self.n_places_in[language] = self.n_places_in.get(language, 0) + unit.n_wanted
 
-    def _add_unit(self, item: int, arms: Sequence[int], *, role: str, n_wanted: int) -> None:
+    def _add_unit(self, item: Item, arms: Sequence[int], *, role: str, n_wanted: int) -> None:
         self.session.add(
             Unit(
                 campaign_id=self.campaign.id,
-                item_id=item,
+                item_id=item.id,
                 role=role,
+                language=item.language,
+                is_withdrawn=False,
                 arm_id=arms[0] if arms else None,
                 other_arm_id=arms[1] if len(arms) > 1 else None,
                 n_wanted=n_wanted,
                 n_taken=0,
             )
         )
+
+    def plan(self) -> dict[str, Any]:
+        """Return, per language, the places of the main part and an equal share of all judgments."""
+        quality = self.spec.quality
+        checks = quality.share_calibration + quality.share_repeats + quality.share_attention
+        n_raters = max(1, round(self.spec.n_raters / len(self.n_places_in)))
+        return {
+            language: {"n_places": n, "n_per_rater": ceil(n / n_raters / (1 - checks))}
+            for language, n in self.n_places_in.items()
+        }
 
 
 def registered_digest(session: Session, campaign: Campaign) -> str:

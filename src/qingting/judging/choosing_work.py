@@ -6,17 +6,27 @@ from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from qingting.judging.assignment import Candidate, Overall, RaterHistory, Rules, choose_unit
+from qingting.judging.assignment import Overall, RaterHistory, Rules, Units, choose_unit
 from qingting.judging.design import role_of
-from qingting.judging.information import pair_information
+from qingting.judging.information import pair_weights
 from qingting.judging.places import HOLDS_A_PLACE
 from qingting.store.judging_tables import Arm, Assignment, Campaign, Item, Rater, Unit
 
 REPEAT_DISTANCE = 8
 """Judgments between an answer and its repeat, so that the first is not simply remembered."""
+
+
+_units = Unit.__table__
+_OPEN_UNITS = select(_units.c.id, _units.c.n_taken).where(
+    _units.c.campaign_id == bindparam("campaign"),
+    _units.c.role == "main",
+    _units.c.language == bindparam("language"),
+    _units.c.is_withdrawn.is_(False),
+    _units.c.n_taken < _units.c.n_wanted,
+)
 
 
 class Work(NamedTuple):
@@ -103,12 +113,11 @@ def _special(
     seen = {one.unit_id for one in past}
     units = session.scalars(
         select(Unit.id)
-        .join(Item, Item.id == Unit.item_id)
         .where(
             Unit.campaign_id == campaign.id,
             Unit.role == role,
-            Item.language == rater.language,
-            Item.withdrawn_ms.is_(None),
+            Unit.language == rater.language,
+            Unit.is_withdrawn.is_(False),
         )
         .order_by(Unit.id)
     )
@@ -140,57 +149,75 @@ def _main(
     *,
     rng: np.random.Generator,
 ) -> Work | None:
-    rows = session.execute(
-        select(
-            Unit.id,
-            Unit.item_id,
-            Unit.arm_id,
-            Unit.other_arm_id,
-            Unit.n_taken,
-            Unit.n_wanted,
-            Item.kind,
-        )
-        .join(Item, Item.id == Unit.item_id)
-        .where(
-            Unit.campaign_id == campaign.id,
-            Unit.role == "main",
-            Unit.n_taken < Unit.n_wanted,
-            Item.language == rater.language,
-            Item.withdrawn_ms.is_(None),
-        )
-        .order_by(Unit.id)
+    units = units_in(session, campaign, rater.language)
+    n_taken = np.full(len(units.ids), np.iinfo(np.int64).max)
+    rows = session.connection().execute(
+        _OPEN_UNITS, {"campaign": campaign.id, "language": rater.language}
     )
-    candidates = [
-        Candidate(
-            unit_id=unit,
-            item_id=item,
-            arms=tuple(arm for arm in (one, other) if arm is not None),
-            n_taken=taken,
-            n_wanted=wanted,
-            is_crisis=kind == "crisis",
-        )
-        for unit, item, one, other, taken, wanted, kind in rows
-    ]
+    flat = np.fromiter((number for row in rows for number in row), dtype=np.int64)
+    if not len(flat):
+        return None
+    n_taken[np.searchsorted(units.ids, flat[::2])] = flat[1::2]
     spec = campaign.spec
     choice = choose_unit(
-        candidates,
+        units,
+        n_taken,
         _history(past),
         _overall(session, campaign),
         Rules(
-            mode=campaign.mode,
             items_may_return=spec["items_may_return"],
             max_crisis_in_a_row=spec["max_crisis_in_a_row"],
-            active=spec["active"],
-            uniform_floor=spec["uniform_floor"],
         ),
         rng,
-        information=pair_information(session, campaign) if spec["active"] else None,
+        pair_weights=pair_weights(session, campaign, units) if spec["active"] else None,
     )
     if choice is None:
         return None
-    unit = session.get_one(Unit, choice.unit_id)
+    place = int(np.searchsorted(units.ids, choice.unit_id))
+    first = units.arm_ids[units.arms[place, 0]]
     return Work(
-        unit.id, "main", is_swapped=choice.arms_in_order[0] != unit.arm_id, p_chosen=choice.p_chosen
+        choice.unit_id,
+        "main",
+        is_swapped=choice.arms_in_order[0] != first,
+        p_chosen=choice.p_chosen,
+    )
+
+
+_UNITS: dict[tuple[str, int, str], Units] = {}
+_MAX_KEPT = 64
+
+
+def units_in(session: Session, campaign: Campaign, language: str) -> Units:
+    """Return a study's units of one language; kept in memory, for they never change."""
+    key = (campaign.public_id, campaign.id, language)
+    if key not in _UNITS:
+        if len(_UNITS) >= _MAX_KEPT:
+            _UNITS.clear()
+        _UNITS[key] = _read_units(session, campaign, language)
+    return _UNITS[key]
+
+
+def _read_units(session: Session, campaign: Campaign, language: str) -> Units:
+    arm_ids = tuple(
+        session.scalars(select(Arm.id).where(Arm.campaign_id == campaign.id).order_by(Arm.id))
+    )
+    rows = session.execute(
+        select(Unit.id, Unit.item_id, Unit.n_wanted, Unit.arm_id, Unit.other_arm_id, Item.kind)
+        .join(Item, Item.id == Unit.item_id)
+        .where(Unit.campaign_id == campaign.id, Unit.role == "main", Unit.language == language)
+        .order_by(Unit.id)
+    ).all()
+    place = {arm: at for at, arm in enumerate(arm_ids)}
+    n_arms = 2 if campaign.mode == "pair" else 1
+    return Units(
+        ids=np.array([row[0] for row in rows], dtype=np.int64),
+        items=np.array([row[1] for row in rows], dtype=np.int64),
+        n_wanted=np.array([row[2] for row in rows], dtype=np.int64),
+        arms=np.array(
+            [[place[arm] for arm in row[3:5] if arm is not None] for row in rows], dtype=np.int64
+        ).reshape(-1, n_arms),
+        is_crisis=np.array([row[5] == "crisis" for row in rows], dtype=bool),
+        arm_ids=arm_ids,
     )
 
 
@@ -228,21 +255,4 @@ def _overall(session: Session, campaign: Campaign) -> Overall:
     return Overall(
         n_by_arm={arm: shown for arm, shown, _ in counts},
         n_first_by_arm={arm: first for arm, _, first in counts},
-    )
-
-
-def n_main_units(session: Session, campaign: Campaign, *, language: str) -> int:
-    """Return how many judgments of the main part a campaign wants in one language."""
-    return int(
-        session.scalar(
-            select(func.coalesce(func.sum(Unit.n_wanted), 0))
-            .join(Item, Item.id == Unit.item_id)
-            .where(
-                Unit.campaign_id == campaign.id,
-                Unit.role == "main",
-                Item.language == language,
-                Item.withdrawn_ms.is_(None),
-            )
-        )
-        or 0
     )

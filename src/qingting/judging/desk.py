@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from qingting.judging.choosing_work import Work, choose_work
@@ -142,13 +142,12 @@ def _others_hold_places(session: Session, campaign: Campaign, rater: Rater) -> b
         select(func.count())
         .select_from(Assignment)
         .join(Unit, Unit.id == Assignment.unit_id)
-        .join(Item, Item.id == Unit.item_id)
         .where(
             Unit.campaign_id == campaign.id,
             Assignment.state == "leased",
             Assignment.role == "main",
             Assignment.rater_id != rater.id,
-            Item.language == rater.language,
+            Unit.language == rater.language,
             Unit.id.not_in(mine),
         )
     )
@@ -303,6 +302,7 @@ def undo_last(
 def withdraw_item(session: Session, item: Item, *, at_ms: int) -> int:
     """Take an item out of the study; judgments of it stay, open leases end. Return those."""
     item.withdrawn_ms = at_ms
+    session.execute(update(Unit).where(Unit.item_id == item.id).values(is_withdrawn=True))
     n_ended = 0
     for assignment, unit in session.execute(
         select(Assignment, Unit)

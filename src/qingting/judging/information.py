@@ -1,29 +1,32 @@
-"""How much one further vote on each pair of arms would tell, for the active choice of pairs."""
+"""How likely each pair of arms is to be shown next, for the active choice of pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from qingting.judging.assignment import Units
+from qingting.stats.pair_choice import arm_pairs, pair_propensities
 from qingting.store.judging_tables import Assignment, Campaign, Judgment, Unit
 
 PRIMARY = "overall"
-"""The criterion whose estimate the choice narrows; the rule's primary one where there is a rule."""
+"""The criterion whose estimate is narrowed, where no rule of a decision names another."""
 
 _OUTCOME = {"left": 1.0, "tie": 0.5, "right": 0.0}
 
 
-def pair_information(
-    session: Session, campaign: Campaign
-) -> Mapping[tuple[int, int], tuple[int, float, float]]:
-    """Return for every pair of arms (lower id first) votes so far, their sum and sum of squares.
+def pair_weights(session: Session, campaign: Campaign, units: Units) -> NDArray[np.float64]:
+    """Return for every unit the propensity of its pair of arms, (n_units,).
 
-    An outcome is 1 for the first arm, 0.5 for a tie, 0 for the second.
+    Pairs that one more vote would tell more about are likelier, with a uniform floor; see
+    ``stats.pair_choice``.
     """
     criterion = campaign.rule["primary"]["criterion"] if campaign.rule else PRIMARY
-    found: dict[tuple[int, int], tuple[int, float, float]] = {}
+    pairs = {pair: at for at, pair in enumerate(arm_pairs(len(units.arm_ids)))}
+    place = {arm: at for at, arm in enumerate(units.arm_ids)}
+    votes = np.zeros((3, len(pairs)))
     for one, other, swapped, scores in session.execute(
         select(Unit.arm_id, Unit.other_arm_id, Assignment.is_swapped, Judgment.scores)
         .join(Assignment, Assignment.unit_id == Unit.id)
@@ -33,8 +36,13 @@ def pair_information(
         if one is None or other is None or criterion not in scores:
             continue
         outcome = _OUTCOME[scores[criterion]]
-        first = 1 - outcome if swapped else outcome
-        pair, first = ((one, other), first) if one < other else ((other, one), 1 - first)
-        n, total, squares = found.get(pair, (0, 0.0, 0.0))
-        found[pair] = (n + 1, total + first, squares + first * first)
-    return found
+        outcome = 1 - outcome if swapped else outcome
+        first, second = place[one], place[other]
+        if first > second:
+            first, second, outcome = second, first, 1 - outcome
+        votes[:, pairs[first, second]] += (1.0, outcome, outcome * outcome)
+    weights = pair_propensities(
+        votes[0].astype(np.int64), votes[1], votes[2], floor=float(campaign.spec["uniform_floor"])
+    )
+    ordered = np.sort(units.arms, axis=1)
+    return np.array([weights[pairs[int(a), int(b)]] for a, b in ordered])

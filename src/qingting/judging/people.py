@@ -178,7 +178,7 @@ def consent(
     Raises:
         JudgingError: the text has changed since it was shown.
     """
-    if version != campaign.pack["consent"]["version"]:
+    if version != campaign.consent_version:
         raise JudgingError("consent_outdated", language=rater.language)
     rater.consent_version = version
     rater.consented_ms = at_ms
@@ -194,7 +194,7 @@ def consent(
 
 def has_consented(campaign: Campaign, rater: Rater) -> bool:
     """Return whether a rater agreed to the consent text as it stands."""
-    return rater.consent_version == str(campaign.pack["consent"]["version"])
+    return rater.consent_version == campaign.consent_version
 
 
 def erase(session: Session, campaign: Campaign, rater: Rater, *, at_ms: int, actor: str) -> int:

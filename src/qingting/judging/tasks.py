@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from qingting.judging.choosing_work import n_main_units
 from qingting.store.judging_tables import (
     Assignment,
     Campaign,
@@ -122,17 +121,10 @@ def progress_of(session: Session, campaign: Campaign, rater: Rater) -> Progress:
             .group_by(Assignment.state)
         ).all()
     )
-    n_units = n_main_units(session, campaign, language=rater.language)
-    quality = campaign.spec["quality"]
-    checks = sum(
-        quality[name] for name in ("share_calibration", "share_repeats", "share_attention")
-    )
-    n_languages = len(campaign.spec["languages"])
-    n_raters = max(1, round(campaign.spec["n_raters"] / n_languages))
     return Progress(
         n_done=counts.get("done", 0),
         n_skipped=counts.get("skipped", 0),
-        n_planned=round(n_units / n_raters / (1 - checks)),
+        n_planned=int(campaign.plan[rater.language]["n_per_rater"]),
     )
 
 

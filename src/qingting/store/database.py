@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session
@@ -119,10 +120,21 @@ def _url_of(address: str | Path) -> Any:
 def _engine(url: Any) -> Engine:
     if url.get_backend_name() == "postgresql":
         try:
-            return create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+            return create_engine(
+                url,
+                pool_size=10,
+                max_overflow=10,
+                pool_pre_ping=True,
+                json_deserializer=orjson.loads,
+            )
         except ModuleNotFoundError:
             raise StoreError("PostgreSQL needs psycopg: pip install 'qingting[postgres]'") from None
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, pool_size=20)
+    engine = create_engine(
+        url,
+        connect_args={"timeout": BUSY_TIMEOUT_S},
+        pool_size=20,
+        json_deserializer=orjson.loads,
+    )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:

@@ -59,8 +59,11 @@ class Campaign(Table):
     state: Mapped[str] = mapped_column(String(16))
     """draft (not yet open), open, paused or closed."""
     spec: Mapped[dict[str, Any]]
-    pack: Mapped[dict[str, Any]]
+    plan: Mapped[dict[str, Any]]
+    """Per language: judgments of the main part, and an equal share of all judgments."""
+    pack: Mapped[dict[str, Any]] = mapped_column(deferred=True)
     """Rubric, consent and pages, frozen from the domain pack."""
+    consent_version: Mapped[str] = mapped_column(String(20))
     rule: Mapped[dict[str, Any] | None]
     """The preregistered rule of the decision."""
     registered_digest: Mapped[str] = mapped_column(String(64))
@@ -133,12 +136,15 @@ class Unit(Table):
     __tablename__ = "units"
     __table_args__ = (
         UniqueConstraint("item_id", "arm_id", "other_arm_id"),
-        Index("ix_units_open", "campaign_id", "role", "n_taken"),
+        Index("ix_units_open", "campaign_id", "role", "language", "n_taken"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id", ondelete="CASCADE"))
     item_id: Mapped[int] = _owned_by("items")
     role: Mapped[str] = mapped_column(String(16))
+    language: Mapped[str] = mapped_column(String(2))
+    is_withdrawn: Mapped[bool] = mapped_column(default=False)
+    """Copies of the item's, so that the open units are found without a join."""
     arm_id: Mapped[int | None] = mapped_column(ForeignKey("arms.id", ondelete="CASCADE"))
     other_arm_id: Mapped[int | None] = mapped_column(ForeignKey("arms.id", ondelete="CASCADE"))
     n_wanted: Mapped[int]

@@ -35,7 +35,7 @@ def create_app(database: Database, settings: WebSettings) -> FastAPI:
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
     )
-    app.state.services = Services(database, settings, RateLimit(settings.sign_ins_per_minute))
+    app.state.services = Services(database, settings, RateLimit(settings.wrong_sign_ins_per_minute))
     for router in all_routers():
         app.include_router(router)
     static = str(files("qingting.web") / "static")

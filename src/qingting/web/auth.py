@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple, cast
 
@@ -10,6 +11,7 @@ from fastapi import Depends, Request, Response
 from sqlalchemy.orm import Session
 
 from qingting.judging.people import SIGN_IN_DAYS, signed_in
+from qingting.judging.problems import JudgingError
 from qingting.judging.tokens import now_ms
 from qingting.store.database import Database
 from qingting.store.judging_tables import Campaign, Owner, Rater
@@ -26,7 +28,7 @@ class Services:
 
     database: Database
     settings: WebSettings
-    sign_in_limit: RateLimit
+    wrong_sign_ins: RateLimit
 
 
 class Caller(NamedTuple):
@@ -39,7 +41,7 @@ class Caller(NamedTuple):
     by_cookie: bool
 
 
-def services_of(request: Request) -> Services:
+async def services_of(request: Request) -> Services:
     """Return what the application was made with."""
     return cast(Services, request.app.state.services)
 
@@ -67,11 +69,22 @@ def visitor_of(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
-def limit_sign_in(request: Request, services: Annotated[Services, Depends(services_of)]) -> None:
-    """Refuse an address that tries too many links or passwords."""
-    wait_s = services.sign_in_limit.wait_s(visitor_of(request))
+def limit_sign_in(
+    request: Request, services: Annotated[Services, Depends(services_of)]
+) -> Iterator[None]:
+    """Refuse an address after too many links or passwords that were wrong.
+
+    Those that are right do not count: a whole institute may sign in from one address.
+    """
+    visitor = visitor_of(request)
+    wait_s = services.wrong_sign_ins.spent_s(visitor)
     if wait_s:
         raise RefusedError(429, "too_many", retry_after_s=int(wait_s) + 1)
+    try:
+        yield
+    except (JudgingError, RefusedError):
+        services.wrong_sign_ins.wait_s(visitor)
+        raise
 
 
 def caller_of(
@@ -103,14 +116,14 @@ def check_csrf(request: Request, caller: Caller, *, form_token: str | None = Non
         raise RefusedError(403, "forged")
 
 
-def rater_caller(request: Request, caller: MaybeCaller) -> Caller:
+async def rater_caller(request: Request, caller: MaybeCaller) -> Caller:
     """Return the caller, who must be a rater."""
     if caller is None or caller.rater_id is None:
         raise RefusedError(401, "sign_in_rater")
     return caller
 
 
-def owner_caller(request: Request, caller: MaybeCaller) -> Caller:
+async def owner_caller(request: Request, caller: MaybeCaller) -> Caller:
     """Return the caller, who must be an owner."""
     if caller is None or caller.owner_id is None:
         raise RefusedError(401, "sign_in_owner")

@@ -33,6 +33,14 @@ class RateLimit:
             self._buckets[visitor] = (tokens - 1.0, now)
             return 0.0
 
+    def spent_s(self, visitor: str) -> float:
+        """Return 0 while another request would be allowed, else the seconds until one is."""
+        now = self._clock()
+        with self._lock:
+            tokens, then = self._buckets.get(visitor, (self._burst, now))
+        tokens = min(self._burst, tokens + (now - then) * self._rate)
+        return 0.0 if tokens >= 1.0 else (1.0 - tokens) / self._rate
+
     def _forget(self, now: float) -> None:
         """Drop visitors whose bucket is full again: they are as good as new."""
         refill_s = self._burst / self._rate

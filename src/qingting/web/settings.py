@@ -19,8 +19,8 @@ class WebSettings:
     """Where ``freeze`` writes."""
     requests_per_minute: int = 240
     """Of one session, or of one address for visitors without one."""
-    sign_ins_per_minute: int = 20
-    """Attempts of one address with an invitation, a link or a password."""
+    wrong_sign_ins_per_minute: int = 20
+    """Of one address, with an invitation, a link or a password that is wrong."""
     max_body_bytes: int = 1 << 20
     max_conversations: int = 8
     """Answers of models awaited at the same time."""

@@ -38,7 +38,7 @@ router = APIRouter(prefix="/api/v1", tags=["raters"])
 Serves = Annotated[Services, Depends(services_of)]
 
 
-def _guarded(request: Request, caller: Annotated[Caller, Depends(rater_caller)]) -> Caller:
+async def _guarded(request: Request, caller: Annotated[Caller, Depends(rater_caller)]) -> Caller:
     check_csrf(request, caller)
     return caller
 

@@ -29,6 +29,7 @@ from qingting.web.auth import (
     load_owner,
     services_of,
     set_cookie,
+    visitor_of,
 )
 from qingting.web.forms import Form, text_of
 from qingting.web.pages import language_of, page
@@ -69,6 +70,7 @@ def sign_in_owner(request: Request, services: Serves, form: Form) -> Response:
     with services.database.reading() as session:
         owner = check_password(session, text_of(form, "name"), text_of(form, "password"))
     if owner is None:
+        services.wrong_sign_ins.wait_s(visitor_of(request))
         language = language_of(request)
         return page(request, "owner_sign_in.html", language=language, wrong=True, status=403)
     return _begin(services, owner)

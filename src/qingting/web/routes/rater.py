@@ -224,6 +224,13 @@ def submit(
             rater, campaign = load_rater(session, caller)
             campaign = desk.lock_campaign(session, campaign.id)
             receipt = desk.submit(session, campaign, rater, submission, at_ms=now_ms())
+            if receipt.role == "training":
+                return _go(f"/judge/feedback/{public_id}")
+            # what comes next is leased in the same transaction: one fewer to wait for
+            following = desk.next_assignment(session, campaign, rater, at_ms=now_ms())
+            if isinstance(following, Assignment):
+                return _go(f"/judge/a/{following.public_id}?told=saved")
+            return _go("/judge?told=saved")
     except JudgingError as error:
         if error.code == "assignment_done":
             return _go("/judge?told=saved")
@@ -242,9 +249,6 @@ def submit(
                 problems=error.fields or {"": error.in_words(rater.language)},
                 status=422,
             )
-    if receipt.role == "training":
-        return _go(f"/judge/feedback/{public_id}")
-    return _go("/judge?told=saved")
 
 
 def _duration_ms(shown_ms: str) -> int | None:

@@ -19,7 +19,9 @@ def upgrade() -> None:
         sa.Column("mode", sa.String(length=16), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("spec", sa.JSON(), nullable=False),
+        sa.Column("plan", sa.JSON(), nullable=False),
         sa.Column("pack", sa.JSON(), nullable=False),
+        sa.Column("consent_version", sa.String(length=20), nullable=False),
         sa.Column("rule", sa.JSON(), nullable=True),
         sa.Column("registered_digest", sa.String(length=64), nullable=False),
         sa.Column("secret", sa.String(length=64), nullable=False),
@@ -255,6 +257,8 @@ def upgrade() -> None:
         sa.Column("campaign_id", sa.Integer(), nullable=False),
         sa.Column("item_id", sa.Integer(), nullable=False),
         sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("language", sa.String(length=2), nullable=False),
+        sa.Column("is_withdrawn", sa.Boolean(), nullable=False),
         sa.Column("arm_id", sa.Integer(), nullable=True),
         sa.Column("other_arm_id", sa.Integer(), nullable=True),
         sa.Column("n_wanted", sa.Integer(), nullable=False),
@@ -277,7 +281,9 @@ def upgrade() -> None:
         ),
     )
     op.create_index(op.f("ix_units_item_id"), "units", ["item_id"], unique=False)
-    op.create_index("ix_units_open", "units", ["campaign_id", "role", "n_taken"], unique=False)
+    op.create_index(
+        "ix_units_open", "units", ["campaign_id", "role", "language", "n_taken"], unique=False
+    )
     op.create_table(
         "assignments",
         sa.Column("id", sa.Integer(), nullable=False),

@@ -1,0 +1,143 @@
+"""Which unit a rater gets next, so that the design stays balanced whoever comes and goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Units:
+    """The units of one language, column by column; what does not change while a study runs.
+
+    ``ids``, ``items``, ``n_wanted``: (n_units,) int; ``is_crisis``: (n_units,) bool; ``arms``:
+    (n_units, 1 or 2) places in ``arm_ids``.
+    """
+
+    ids: IntArray
+    items: IntArray
+    arms: IntArray
+    n_wanted: IntArray
+    is_crisis: NDArray[np.bool_]
+    arm_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RaterHistory:
+    """What one rater has had of the study's main part."""
+
+    n_by_arm: Mapping[int, int]
+    n_first_by_arm: Mapping[int, int]
+    seen_units: frozenset[int]
+    seen_items: frozenset[int]
+    n_crisis_in_a_row: int
+    n_done: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overall:
+    """How often each arm was shown, and shown first, over all raters."""
+
+    n_by_arm: Mapping[int, int]
+    n_first_by_arm: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a choice keeps to."""
+
+    items_may_return: bool = True
+    max_crisis_in_a_row: int = 2
+
+
+class Choice(NamedTuple):
+    """A unit, the order of its arms, and the probability with which the unit was drawn."""
+
+    unit_id: int
+    arms_in_order: tuple[int, ...]
+    p_chosen: float
+
+
+def open_units(
+    units: Units, n_taken: IntArray, history: RaterHistory, rules: Rules
+) -> NDArray[np.bool_]:
+    """Return which units a rater may be given now, (n_units,) bool.
+
+    A unit is open while it has a free place and the rater has not had it. Items of crisis do not
+    come more than ``max_crisis_in_a_row`` times in a row.
+    """
+    may = n_taken < units.n_wanted
+    if history.seen_units:
+        may &= ~np.isin(units.ids, list(history.seen_units))
+    if not rules.items_may_return and history.seen_items:
+        may &= ~np.isin(units.items, list(history.seen_items))
+    if history.n_crisis_in_a_row >= rules.max_crisis_in_a_row:
+        may &= ~units.is_crisis
+    return may
+
+
+def choose_unit(
+    units: Units,
+    n_taken: IntArray,
+    history: RaterHistory,
+    overall: Overall,
+    rules: Rules,
+    rng: np.random.Generator,
+    *,
+    pair_weights: NDArray[np.float64] | None = None,
+) -> Choice | None:
+    """Return what a rater judges next, or None when nothing is left for this rater.
+
+    First come units that keep the rater's own exposure to the arms even, then those of the arms
+    that were shown least, then those that fewest have judged; ties are drawn evenly. With
+    ``pair_weights`` the pair is drawn first, by these probabilities, among the pairs that keep the
+    rater's exposure even.
+
+    Args:
+        n_taken: (n_units,) places that are taken.
+        pair_weights: (n_units,) weight of each unit's pair; active choice of pairs.
+    """
+    places = np.flatnonzero(open_units(units, n_taken, history, rules))
+    if not len(places):
+        return None
+    own = np.array([history.n_by_arm.get(arm, 0) for arm in units.arm_ids])
+    everyone = np.array([overall.n_by_arm.get(arm, 0) for arm in units.arm_ids])
+    arms = units.arms[places]
+    # the rater's spread after this unit, then how far its arms lie above the least seen
+    own_after = own[arms].max(axis=1) + 1 - own.min()
+    own_total = own[arms].sum(axis=1)
+    taken_share = n_taken[places] / units.n_wanted[places]
+    if pair_weights is not None:
+        even = own_after == own_after.min()
+        weights = np.where(even, pair_weights[places], 0.0)
+        weights /= weights.sum()
+        at = int(rng.choice(len(places), p=weights))
+        return _choice(units, int(places[at]), float(weights[at]), overall, rng)
+    keep = np.arange(len(places))
+    for key in (own_after, own_total, everyone[arms].sum(axis=1), taken_share):
+        values = key[keep]
+        keep = keep[values == values.min()]
+    at = int(keep[rng.integers(len(keep))])
+    return _choice(units, int(places[at]), 1.0 / len(keep), overall, rng)
+
+
+def _choice(
+    units: Units, place: int, p_chosen: float, overall: Overall, rng: np.random.Generator
+) -> Choice:
+    arms = tuple(units.arm_ids[at] for at in units.arms[place])
+    return Choice(int(units.ids[place]), _order(arms, overall, rng), p_chosen)
+
+
+def _order(arms: tuple[int, ...], overall: Overall, rng: np.random.Generator) -> tuple[int, ...]:
+    """Return the arms with the one first that has stood first too seldom; a draw where equal."""
+    if len(arms) == 1:
+        return arms
+    lead = [2 * overall.n_first_by_arm.get(arm, 0) - overall.n_by_arm.get(arm, 0) for arm in arms]
+    swap = bool(rng.integers(2)) if lead[0] == lead[1] else lead[1] < lead[0]
+    return arms[::-1] if swap else arms
