@@ -30,7 +30,8 @@ import uvicorn
 from qingting.core.errors import ModelError, QingtingError
 from qingting.engines.native.server_answers import Mailbox
 from qingting.engines.native.server_api import create_app
-from qingting.engines.native.server_service import Layouts, Loaded, Service
+from qingting.engines.native.server_service import Loaded, Service, Speech, Speeches
+from qingting.engines.native.server_text import TextLayout
 from qingting.engines.serving_protocol import Limits, ServerJob
 
 _LOG_BYTES = 1 << 20
@@ -159,10 +160,10 @@ def load(job: ServerJob) -> Loaded:
 
     folder = Path(job.checkpoint)
     device = prepare(job.runtime)
-    layouts = _layouts(folder)
+    speeches = _speeches(folder)
     with memory_errors("loading the model"):
         model = load_model(folder, device=device, dtype=DTYPES[job.runtime.precision])
-        pad_id = (layouts.chat or layouts.text).pad_id  # type: ignore[union-attr]
+        pad_id = (speeches.chat or speeches.text).template.pad_id  # type: ignore[union-attr]
         rows, reason = rows_for(model, job.limits.n_slots, pad_id)
     if reason is not None:
         logger.warning("%s is read anew for every token: %s", type(model).__name__, reason)
@@ -178,10 +179,10 @@ def load(job: ServerJob) -> Loaded:
         context,
         limits.n_slots,
     )
-    return Loaded(scheduler, layouts, context, _fingerprint(model))
+    return Loaded(scheduler, speeches, context, _fingerprint(model))
 
 
-def _layouts(folder: Path) -> Layouts:
+def _speeches(folder: Path) -> Speeches:
     """Return how words become tokens for dialogues and for texts, at least one of them."""
     from qingting.models.chat import ChatTemplate
     from qingting.models.templates import TextTemplate
@@ -189,16 +190,18 @@ def _layouts(folder: Path) -> Layouts:
     problems = []
     chat, text = None, None
     try:
-        chat = ChatTemplate.load(folder)
+        one = ChatTemplate.load(folder)
+        chat = Speech(one, TextLayout.of_chat(one.tokenizer, one.stop_ids))
     except ModelError as error:
         problems.append(error)
     try:
-        text = TextTemplate.load(folder, "generation")
+        other = TextTemplate.load(folder, "generation")
+        text = Speech(other, TextLayout.of_text(other.tokenizer, other.stop_ids))
     except ModelError as error:
         problems.append(error)
     if chat is None and text is None:
         raise problems[0]
-    return Layouts(chat, text)
+    return Speeches(chat, text)
 
 
 def _fingerprint(model: Any) -> str:

@@ -69,8 +69,8 @@ def create_app(service: Service, mailbox: Callable[[], Mailbox]) -> ASGIApp:
         asked = read_chat(body)
         loaded = service.require()
         _check_name(service, asked.settings.model)
-        template = loaded.layouts.chat
-        if template is None:
+        speech = loaded.speeches.chat
+        if speech is None:
             raise ApiError(
                 400,
                 "this model has no chat template; ask /v1/completions to go on with a text",
@@ -78,7 +78,7 @@ def create_app(service: Service, mailbox: Callable[[], Mailbox]) -> ASGIApp:
             )
         try:
             ids = await _in_encoder(
-                service, lambda: template.encode(asked.messages, add_generation_prompt=True)
+                service, lambda: speech.template.encode(asked.messages, add_generation_prompt=True)
             )
         except ModelError:
             roles = ", ".join(message.role for message in asked.messages[:8])
@@ -89,21 +89,21 @@ def create_app(service: Service, mailbox: Callable[[], Mailbox]) -> ASGIApp:
                 code="invalid_value",
                 param="messages",
             ) from None
-        layout = TextLayout.of_chat(template.tokenizer, template.stop_ids)
-        return _start("chat", loaded, ids.input_ids, layout, asked.settings)
+        return _start("chat", loaded, ids.input_ids, speech.layout, asked.settings)
 
     async def text(request: Request) -> Response:
         body = await _read_body(request, service.limits.max_body_bytes)
         asked = read_text(body)
         loaded = service.require()
         _check_name(service, asked.settings.model)
-        template = loaded.layouts.text
-        if template is None:
+        speech = loaded.speeches.text
+        if speech is None:
             raise ApiError(400, "this model's tokenizer has no token that ends a text")
         turn = [Message("user", asked.prompt)]
-        ids = await _in_encoder(service, lambda: template.encode(turn, add_generation_prompt=True))
-        layout = TextLayout.of_text(template.tokenizer, template.stop_ids)
-        return _start("text", loaded, ids.input_ids, layout, asked.settings)
+        ids = await _in_encoder(
+            service, lambda: speech.template.encode(turn, add_generation_prompt=True)
+        )
+        return _start("text", loaded, ids.input_ids, speech.layout, asked.settings)
 
     def _start(
         kind: Kind, loaded: Loaded, ids: list[int], layout: TextLayout, settings: Settings

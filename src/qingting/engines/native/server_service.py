@@ -9,23 +9,30 @@ from typing import Literal, NamedTuple
 from qingting.engines.native.batching import Scheduler
 from qingting.engines.native.server_answers import FAILURES
 from qingting.engines.native.server_requests import ApiError
+from qingting.engines.native.server_text import TextLayout
 from qingting.engines.serving_protocol import Limits
-from qingting.models.chat import ChatTemplate
-from qingting.models.templates import TextTemplate
+from qingting.models.templates import Template
 
 
-class Layouts(NamedTuple):
-    """How a model's words become tokens and back; None where it cannot do that kind."""
+class Speech(NamedTuple):
+    """How one kind of words becomes tokens, and how its answers are read."""
 
-    chat: ChatTemplate | None
-    text: TextTemplate | None
+    template: Template
+    layout: TextLayout
+
+
+class Speeches(NamedTuple):
+    """The two kinds; None where a model cannot do that."""
+
+    chat: Speech | None
+    text: Speech | None
 
 
 class Loaded(NamedTuple):
     """A model that is ready to answer."""
 
     scheduler: Scheduler
-    layouts: Layouts
+    speeches: Speeches
     context: int
     fingerprint: str
 
