@@ -17,7 +17,7 @@ from typing import Any, Self
 import httpx
 
 from qingting.core.dialogue import Message
-from qingting.core.errors import did_you_mean
+from qingting.core.errors import SpecificationError, did_you_mean
 from qingting.engines.event_stream import EventLines
 from qingting.engines.openai_answers import AnswerReader, EndpointError, Reply, said
 
@@ -44,6 +44,9 @@ class ChatEndpoint:
         n_retries: Further attempts after the first.
         transport: Stands in for the network, in tests; for both kinds of call.
         sleep: Waits between attempts of synchronous calls.
+
+    Raises:
+        SpecificationError: ``base_url`` is no web address.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class ChatEndpoint:
         transport: Any = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.base_url = base_url.rstrip("/")
+        self.base_url = _checked(base_url)
         self.model = model
         self._reader = AnswerReader(self.base_url, model)
         self._n_retries = n_retries
@@ -282,8 +285,7 @@ class ChatEndpoint:
         is_last = attempt >= self._n_retries
         delay: float = min(8.0, 0.5 * 2.0**attempt) * self._jitter.uniform(0.5, 1.0)
         if isinstance(failure, httpx.HTTPError):
-            is_settled = isinstance(failure, httpx.UnsupportedProtocol)
-            if is_last or is_settled or isinstance(failure, httpx.InvalidURL):
+            if is_last:
                 raise EndpointError(self._unreachable(failure)) from failure
             return delay
         if is_last or failure.status_code not in RETRIED_STATUS:
@@ -353,6 +355,23 @@ class ChatEndpoint:
         }.get(status)
         parts = [f"{self.base_url}: HTTP {status}", words, cure]
         return "; ".join(part for part in parts if part)
+
+
+def _checked(base_url: str) -> str:
+    """Return an address without its last slash.
+
+    Raises:
+        SpecificationError: it is none, or no web address.
+    """
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL as error:
+        raise SpecificationError(f"{base_url!r} is no address: {error}") from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise SpecificationError(
+            f"{base_url!r}: an endpoint's address begins with http:// or https:// and ends in /v1"
+        )
+    return base_url.rstrip("/")
 
 
 def _is_final(response: httpx.Response, payload: dict[str, Any] | None) -> bool:

