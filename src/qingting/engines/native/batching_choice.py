@@ -3,9 +3,9 @@
 A draw is a race: every token gets an exponential time of rate p, and the first one wins, which it
 does with probability p. The times follow from the request's seed, the position and the token's
 number, so nothing has a state. Rounding differs with the size of a batch, in the last digits; here
-that matters only where two tokens arrive at the same moment. Walking along the sorted distribution,
-as one usually draws, it would change one long answer in ten at temperature 2, because tokens nearly
-equally likely change places.
+that matters only where two tokens arrive at the same moment. In a walk along the sorted distribution,
+as one usually draws, it changed long answers at temperature 2, because tokens that are nearly equally
+likely change places.
 """
 
 from __future__ import annotations

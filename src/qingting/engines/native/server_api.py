@@ -142,6 +142,7 @@ def create_app(service: Service, mailbox: Callable[[], Mailbox]) -> ASGIApp:
         guarded = _guarded(service, endpoint, f"{method} {path}", is_open=path == "/health")
         app.add_route(path, guarded, methods=[method])
     app.add_exception_handler(HTTPException, _wrong_route)
+    app.add_exception_handler(Exception, _wrong_route)  # answered in form, and logged
     return app
 
 
@@ -175,11 +176,14 @@ def _guarded(service: Service, endpoint: Endpoint, route: str, *, is_open: bool)
 
 async def _wrong_route(_: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    message = {
-        404: "no such path; there are /v1/chat/completions, /v1/completions, /v1/models, /health",
-        405: "this path does not take this method",
-    }.get(status, "the request cannot be served")
-    return _json(ApiError(status, message, code="not_found").to_record(), status)
+    code, message = {
+        404: (
+            "not_found",
+            "no such path; there are /v1/chat/completions, /v1/completions, /v1/models, /health",
+        ),
+        405: ("method_not_allowed", "this path does not take this method"),
+    }.get(status, ("internal_error", "the server failed on this request; its log says where"))
+    return _json(ApiError(status, message, code=code).to_record(), status)
 
 
 def _json(record: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
