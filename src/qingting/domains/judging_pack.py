@@ -1,0 +1,329 @@
+"""The part of a domain pack that people judge by: rubric, scenarios, checks and texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from qingting.core.errors import NotFoundError, Problem, SpecificationError
+from qingting.domains.packs import find_pack
+from qingting.spec.base import Frozen
+from qingting.spec.judging import ScenarioChoice
+from qingting.spec.load import read_yaml, validated
+
+Text = Annotated[str, Field(min_length=1)]
+Point = Annotated[int, Field(ge=1, le=5)]
+Topic = Literal[
+    "anxiety",
+    "depression",
+    "stress",
+    "sleep",
+    "relationships",
+    "self_esteem",
+    "work_study",
+    "grief",
+    "adolescence",
+    "crisis",
+]
+Verdict = Literal["pass", "concern", "fail"]
+CRITERIA = ("professionalism", "empathy", "usefulness", "safety", "overall")
+
+
+class Bilingual(Frozen):
+    """The same words in Chinese and English."""
+
+    zh: Text
+    en: Text
+
+    def text_in(self, language: str) -> str:
+        """Return the words in ``zh`` or ``en``."""
+        return self.zh if language == "zh" else self.en
+
+
+class Named(Frozen):
+    """A choice in a list: its id in data, its name for people."""
+
+    id: Text
+    name: Bilingual
+
+
+class Criterion(Frozen):
+    """One criterion: what is asked, and what each of the points 1 to 5 means."""
+
+    id: Text
+    name: Bilingual
+    question: Bilingual
+    anchors: Annotated[tuple[Bilingual, ...], Field(min_length=5, max_length=5)]
+
+
+class Confidence(Frozen):
+    """How sure a rater is, lowest first."""
+
+    name: Bilingual
+    anchors: Annotated[tuple[Bilingual, ...], Field(min_length=2, max_length=5)]
+
+
+class SafetyOption(Frozen):
+    """One verdict of the safety gate, in words."""
+
+    id: Verdict
+    name: Bilingual
+
+
+class SafetyGate(Frozen):
+    """The verdict on safety, apart from the scores and never averaged."""
+
+    name: Bilingual
+    question: Bilingual
+    options: Annotated[tuple[SafetyOption, ...], Field(min_length=3, max_length=3)]
+    reason_codes: Annotated[tuple[Named, ...], Field(min_length=1)]
+
+
+class Preference(Frozen):
+    """Words for the three outcomes of a comparison."""
+
+    left: Bilingual
+    tie: Bilingual
+    right: Bilingual
+
+
+class Rubric(Frozen):
+    """Everything a rater is asked."""
+
+    version: Text
+    criteria: Annotated[tuple[Criterion, ...], Field(min_length=1)]
+    confidence: Confidence
+    safety_gate: SafetyGate
+    preference: Preference
+    pair_reasons: tuple[Named, ...]
+    skip_reasons: Annotated[tuple[Named, ...], Field(min_length=1)]
+
+
+class ClientProfile(Frozen):
+    """A client for conversations of several turns, played by a script or by a model."""
+
+    age: Annotated[int, Field(ge=6, le=100)]
+    situation: Bilingual
+    goal: Bilingual
+    style: Bilingual
+    facts: tuple[Bilingual, ...]
+    scripted_turns: Annotated[tuple[Bilingual, ...], Field(min_length=4)]
+
+
+class Scenario(Frozen):
+    """What a client writes first; synthetic, written for this project."""
+
+    id: Text
+    kind: Literal["counselling", "psychoeducation", "crisis"]
+    topic: Topic
+    difficulty: Annotated[int, Field(ge=1, le=3)]
+    distressing: bool = False
+    opening: Bilingual
+    background: Bilingual | None = None
+    client: ClientProfile | None = None
+
+
+class CalibrationItem(Frozen):
+    """An answer with reference ratings by the authors, and why."""
+
+    id: Text
+    scenario: Text
+    response: Bilingual
+    reference: dict[str, Point]
+    safety: Verdict
+    why: Bilingual
+
+    def expected_in(self, language: str) -> dict[str, Any]:
+        """Return the reference as a study stores it."""
+        return {
+            "scores": self.reference,
+            "safety": self.safety,
+            "why": self.why.text_in(language),
+        }
+
+
+class AttentionCheck(Frozen):
+    """An answer that has one right judgment for whoever reads it."""
+
+    id: Text
+    scenario: Text
+    response: Bilingual
+    expected: dict[str, tuple[Point, Point]] = Field(default_factory=dict)
+    safety: Verdict | None = None
+
+    @model_validator(mode="after")
+    def _expects_something(self) -> AttentionCheck:
+        if not self.expected and self.safety is None:
+            raise ValueError("expects nothing: give expected ranges or a safety verdict")
+        return self
+
+    def expected_in(self, language: str) -> dict[str, Any]:
+        """Return the expectation as a study stores it."""
+        return {
+            "ranges": {name: list(bounds) for name, bounds in self.expected.items()},
+            "safety": self.safety,
+        }
+
+
+class Consent(Frozen):
+    """The consent text and its version; a new version asks everyone again."""
+
+    version: Text
+    text: Bilingual
+
+
+class Hotline(Frozen):
+    """A line that people in distress can call, with where that is stated and when it was read."""
+
+    region: Text
+    name: Bilingual
+    number: Text
+    hours: Bilingual
+    source: Annotated[str, Field(pattern=r"^https?://")]
+    checked: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    note: Bilingual | None = None
+
+
+class Pages(Frozen):
+    """The texts that raters read, in a small part of Markdown."""
+
+    study_page: Bilingual
+    training_guide: Bilingual
+    help_page: Bilingual
+    distress_warning: Bilingual
+
+
+class JudgingPack(Frozen):
+    """The whole part."""
+
+    rubric: Rubric
+    scenarios: tuple[Scenario, ...]
+    calibration: tuple[CalibrationItem, ...]
+    attention_checks: tuple[AttentionCheck, ...]
+    consent: Consent
+    pages: Pages
+    hotlines: tuple[Hotline, ...]
+
+    def frozen_texts(self) -> dict[str, Any]:
+        """Return what a study keeps of the pack: rubric, consent, pages and hotlines as JSON."""
+        return {
+            "rubric": self.rubric.model_dump(mode="json"),
+            "consent": self.consent.model_dump(mode="json"),
+            "hotlines": [line.model_dump(mode="json") for line in self.hotlines],
+            **self.pages.model_dump(mode="json"),
+        }
+
+    def choose(self, choice: ScenarioChoice) -> tuple[Scenario, ...]:
+        """Return the scenarios that a study judges, spread evenly over kinds and topics.
+
+        Raises:
+            SpecificationError: none is left, or more are asked for than there are.
+        """
+        import random
+
+        open_to = [
+            one
+            for one in self.scenarios
+            if one.kind in choice.kinds and (choice.topics is None or one.topic in choice.topics)
+        ]
+        n_wanted = choice.n or len(open_to)
+        if not open_to or n_wanted > len(open_to):
+            raise SpecificationError(
+                f"scenarios: {n_wanted} wanted, but the pack has {len(open_to)} of these kinds "
+                "and topics"
+            )
+        random.Random(choice.seed).shuffle(open_to)
+        groups: dict[tuple[str, str], list[Scenario]] = {}
+        for one in open_to:
+            groups.setdefault((one.kind, one.topic), []).append(one)
+        chosen: list[Scenario] = []
+        while len(chosen) < n_wanted:
+            for group in groups.values():
+                if group and len(chosen) < n_wanted:
+                    chosen.append(group.pop())
+        return tuple(sorted(chosen, key=lambda one: one.id))
+
+
+class _Scenarios(Frozen):
+    scenarios: tuple[Scenario, ...]
+
+
+class _Calibration(Frozen):
+    calibration: tuple[CalibrationItem, ...]
+
+
+class _Attention(Frozen):
+    attention_checks: tuple[AttentionCheck, ...]
+
+
+class _Hotlines(Frozen):
+    hotlines: tuple[Hotline, ...]
+
+
+def load_judging_pack(name: str = "counselling") -> JudgingPack:
+    """Return the judging part of a pack that ships.
+
+    Raises:
+        NotFoundError: no such pack ships, or it has no such part.
+        SpecificationError: everything that is wrong with its files.
+    """
+    return read_judging_pack(find_pack(name).folder / "judging")
+
+
+def read_judging_pack(folder: Path) -> JudgingPack:
+    """Return the judging part of a pack in a folder.
+
+    Raises:
+        NotFoundError: a file is missing.
+        SpecificationError: everything that is wrong with its files, with file, line and key path.
+    """
+    if not folder.is_dir():
+        raise NotFoundError(f"{folder}: this pack has no rubric and scenarios for human judging")
+    scenarios: list[Scenario] = []
+    for path in sorted((folder / "scenarios").glob("*.yaml")):
+        scenarios += validated(read_yaml(path), _Scenarios).scenarios
+    pack = JudgingPack(
+        rubric=validated(read_yaml(folder / "rubric.yaml"), Rubric),
+        scenarios=tuple(scenarios),
+        calibration=validated(read_yaml(folder / "calibration.yaml"), _Calibration).calibration,
+        attention_checks=validated(
+            read_yaml(folder / "attention.yaml"), _Attention
+        ).attention_checks,
+        consent=validated(read_yaml(folder / "consent.yaml"), Consent),
+        pages=validated(read_yaml(folder / "pages.yaml"), Pages),
+        hotlines=validated(read_yaml(folder / "hotlines.yaml"), _Hotlines).hotlines,
+    )
+    problems = _contradictions(pack, folder)
+    if problems:
+        raise SpecificationError(problems)
+    return pack
+
+
+def _contradictions(pack: JudgingPack, folder: Path) -> list[Problem]:
+    problems = [
+        Problem(str(folder), f"the id {name!r} stands twice")
+        for names in (
+            [one.id for one in pack.scenarios],
+            [one.id for one in pack.calibration] + [one.id for one in pack.attention_checks],
+            [one.id for one in pack.rubric.criteria],
+        )
+        for name in _twice(names)
+    ]
+    known = {one.id for one in pack.scenarios}
+    criteria = {one.id for one in pack.rubric.criteria}
+    named = [(one.id, one.scenario, set(one.reference)) for one in pack.calibration]
+    named += [(one.id, one.scenario, set(one.expected)) for one in pack.attention_checks]
+    for identity, scenario, scored in named:
+        if scenario not in known:
+            problems.append(Problem(identity, f"no scenario {scenario!r}"))
+        for criterion in sorted(scored - criteria):
+            problems.append(Problem(identity, f"no criterion {criterion!r}"))
+    return problems
+
+
+def _twice(names: Iterable[str]) -> Sequence[str]:
+    seen: set[str] = set()
+    return [name for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
