@@ -6,7 +6,8 @@ A server is started as ``qingting serve`` starts it (one process, one computing 
 in this process read its streams event by event. Answers are drawn at temperature 2, where the small
 models hardly ever end one, so that all have the same length; ``--temperature 0`` measures greedy
 answers, as long as they come. One stream and several are measured in turn, and the ratio printed is
-the median over the rounds of several streams' rate by one stream's.
+the median over the rounds of several streams' rate by one stream's. First words are those that are
+sent: a model that speaks in channels may think first.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=("fp32", "bf16"), default=None)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    print("model               one stream  streams     together   ratio  first token one, together")
+    print("model               one stream  streams     together   ratio  first words one, together")
     for name in arguments.models:
         with serve(
             shipped_models()[name],

@@ -12,7 +12,12 @@ from qingting.core.errors import ModelError
 from qingting.engines.native.attention import VARLEN
 from qingting.engines.native.batching import Generation, Progress, QueueFullError, Scheduler
 from qingting.engines.native.batching_choice import Choice, choose_tokens
-from qingting.engines.native.batching_rows import CachedRows, RecomputedRows, rows_for
+from qingting.engines.native.batching_rows import (
+    CachedRows,
+    RecomputedRows,
+    SeparateRows,
+    rows_for,
+)
 from qingting.engines.native.decoding import Sampling, decode
 from qingting.engines.native.loading import load_checkpoint
 from qingting.engines.native.server_text import AnswerText, TextLayout
@@ -202,21 +207,40 @@ def test_rows_read_anew_say_the_same():
     assert [tuple(answer) for answer in said] == expected
 
 
-def test_a_recurrent_architecture_is_read_anew_and_says_what_it_says_alone():
-    from transformers import MambaConfig, MambaForCausalLM
+def toy(architecture):
+    import transformers
 
     torch.manual_seed(3)
-    config = MambaConfig(
-        vocab_size=64, hidden_size=16, state_size=4, num_hidden_layers=2, use_mambapy=False
-    )
-    model = MambaForCausalLM(config).eval()
-    rows, reason = rows_for(model, 4, 0)
-    assert reason is not None
-    prompts = [[5, 6, 7], [9, 8, 7, 6, 5, 4]]
-    said = [[t] for t in _greedy(rows.join(prompts))]
-    for _ in range(5):
+    sizes = {"vocab_size": 64, "hidden_size": 16, "num_hidden_layers": 2}
+    if architecture == "Mamba":
+        config = transformers.MambaConfig(**sizes, state_size=4)
+    else:
+        config = transformers.FalconConfig(**sizes, num_attention_heads=2)
+    return getattr(transformers, f"{architecture}ForCausalLM")(config).eval()
+
+
+@pytest.mark.parametrize("architecture", ["Mamba", "Falcon"])
+@pytest.mark.parametrize("kind", ["chosen", "separate", "recomputed"])
+def test_an_architecture_with_another_state_says_what_it_says_alone(architecture, kind):
+    """A recurrent one, and one whose attention has code of its own."""
+    model = toy(architecture)
+    chosen = rows_for(model, 4, 0)
+    assert isinstance(chosen.rows, SeparateRows)
+    assert chosen.reason.startswith("each answer is computed by itself (")
+    rows = {
+        "chosen": chosen.rows,
+        "separate": SeparateRows(model),
+        "recomputed": RecomputedRows(model, 0),
+    }[kind]
+    prompts = [[5, 6, 7], [9, 8, 7, 6, 5, 4], [11, 12]]
+    said = [[t] for t in _greedy(rows.join(prompts[:2]))]
+    for step in range(6):
+        if step == 2:
+            said.append([_greedy(rows.join(prompts[2:]))[0]])
         for answer, token in zip(said, _greedy(rows.advance([s[-1] for s in said])), strict=True):
             answer.append(token)
+    rows.leave(0)
+    said[2].append(_greedy(rows.advance([said[2][-1], said[1][-1]]))[0])
     for prompt, answer in zip(prompts, said, strict=True):
         ids = list(prompt)
         for token in answer:
@@ -239,8 +263,9 @@ def test_a_model_that_scales_its_logits_is_not_answered_from_the_plain_head():
         head_dim=8,
         final_logit_softcapping=0.05,
     )
-    _, reason = rows_for(Gemma2ForCausalLM(config).eval(), 4, 0)
-    assert reason is not None
+    chosen = rows_for(Gemma2ForCausalLM(config).eval(), 4, 0)
+    assert isinstance(chosen.rows, SeparateRows)
+    assert "logits differ by" in chosen.reason
 
 
 def test_damaged_weights_are_refused_before_they_answer():

@@ -9,7 +9,7 @@ by the last one. So nothing is ever recomputed, and what a row attends to is its
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -229,40 +229,101 @@ class RecomputedRows:
         return logits[range(len(rows)), [len(row) - 1 for row in rows]].float()
 
 
-def rows_for(model: PreTrainedModel, n_slots: int, pad_id: int) -> tuple[Rows, str | None]:
-    """Return rows that compute what the model's own code computes, and why not the cached ones.
+class SeparateRows:
+    """Rows that each keep the cache which the model makes for itself, and are computed in turn.
 
-    The cached rows are tried on a few tokens and compared with the model's plain forward pass, so
-    an architecture that ignores their masks, scales its logits or keeps another kind of state is
-    found out before it answers anybody.
+    Nothing is shared and nothing is padded, so any kind of state will do: that of recurrent layers,
+    or of attention with code of its own.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._model = model
+        self._caches: list[dict[str, Any]] = []
+
+    def join(self, prompts: Sequence[Sequence[int]]) -> Tensor:
+        """Append rows; return the logits after each."""
+        read = [self._read(prompt, {}) for prompt in prompts]
+        self._caches.extend(cache for _, cache in read)
+        return torch.stack([logits for logits, _ in read])
+
+    def advance(self, tokens: Sequence[int]) -> Tensor:
+        """Append one token to every row; return the logits after it."""
+        read = [self._read([t], cache) for t, cache in zip(tokens, self._caches, strict=True)]
+        self._caches = [cache for _, cache in read]
+        return torch.stack([logits for logits, _ in read])
+
+    def leave(self, row: int) -> None:
+        """Take a row out; the last row takes its place."""
+        self._caches[row] = self._caches[-1]
+        self._caches.pop()
+
+    def clear(self) -> None:
+        """Take all rows out."""
+        self._caches.clear()
+
+    @torch.inference_mode()
+    def _read(self, ids: Sequence[int], cache: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
+        """Return the logits after some tokens, and the cache under the name that it goes by."""
+        given = torch.tensor([list(ids)], device=self._model.device)
+        output = self._model(input_ids=given, use_cache=True, **cache)
+        kept = {name: output[name] for name in _CACHE_NAMES if output.get(name) is not None}
+        return output.logits[0, -1].float(), kept
+
+
+_CACHE_NAMES = ("past_key_values", "cache_params", "state")
+"""What the models of transformers call what they keep between tokens."""
+
+
+class ChosenRows(NamedTuple):
+    """Rows that compute what their model computes; ``reason`` says why they are slower ones."""
+
+    rows: Rows
+    reason: str | None
+
+
+def rows_for(model: PreTrainedModel, n_slots: int, pad_id: int) -> ChosenRows:
+    """Return the fastest rows that compute what the model's own code computes.
+
+    Each kind is tried on a few tokens and compared with the model's plain forward pass, so an
+    architecture that ignores their masks, scales its logits or keeps another kind of state is found
+    out before it answers anybody.
 
     Raises:
         ModelError: The model computes no finite logits.
     """
     before = model.config._attn_implementation
-    plain = RecomputedRows(model, pad_id)
-    expected = _try_out(plain)
+    expected = _try_out(RecomputedRows(model, pad_id))
     if not all(bool(logits.isfinite().all()) for logits in expected):
         raise ModelError(
             f"{type(model).__name__} computes numbers that are not finite: its weights are damaged, "
             "or need another --precision (bf16 or fp32 for what was trained in bf16)"
         )
-    reason = None
+    cached = CachedRows(model, n_slots)
+    reason = _objection(cached, expected, model.dtype)
+    if reason is None:
+        return ChosenRows(cached, None)
+    model.config._attn_implementation = before
+    separate = SeparateRows(model)
+    if _objection(separate, expected, model.dtype) is None:
+        return ChosenRows(separate, f"each answer is computed by itself ({reason})")
+    return ChosenRows(
+        RecomputedRows(model, pad_id), f"dialogues are read anew for every token ({reason})"
+    )
+
+
+def _objection(rows: Rows, expected: Sequence[Tensor], dtype: torch.dtype) -> str | None:
+    """Return what rows compute otherwise than they should, or None."""
     try:
-        cached = CachedRows(model, n_slots)
         difference = max(
             float((mine - theirs).abs().max() / theirs.abs().max())
-            for mine, theirs in zip(_try_out(cached), expected, strict=True)
+            for mine, theirs in zip(_try_out(rows), expected, strict=True)
         )
-        if not difference <= _TOLERANCES[model.dtype]:
-            reason = f"its logits differ by {difference:.2g} of the largest"
     except (TypeError, ValueError, RuntimeError, LookupError, AttributeError) as error:
         # whatever foreign code raises where it is called as it was not meant to be
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
-    if reason is None:
-        return cached, None
-    model.config._attn_implementation = before
-    return plain, reason
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+    if not difference <= _TOLERANCES[dtype]:
+        return f"logits differ by {difference:.2g} of the largest"
+    return None
 
 
 def _try_out(rows: Rows) -> list[Tensor]:

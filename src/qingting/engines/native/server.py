@@ -166,7 +166,7 @@ def load(job: ServerJob) -> Loaded:
         pad_id = (speeches.chat or speeches.text).template.pad_id  # type: ignore[union-attr]
         rows, reason = rows_for(model, job.limits.n_slots, pad_id)
     if reason is not None:
-        logger.warning("%s is read anew for every token: %s", type(model).__name__, reason)
+        logger.warning("%s: %s", type(model).__name__, reason)
     positions = max_positions(model.config.to_dict())
     limits: Limits = job.limits
     context = min(limits.context, positions) if positions else limits.context
