@@ -17,8 +17,9 @@ from sqlalchemy.orm import Session
 from qingting.judging.choosing_work import Work, choose_work
 from qingting.judging.forms import Form, check_form
 from qingting.judging.people import has_consented
-from qingting.judging.places import expire, give_back, take
+from qingting.judging.places import arms_in_order, expire, give_back, take
 from qingting.judging.problems import JudgingError
+from qingting.judging.texts import texts_of
 from qingting.judging.tokens import new_public_id
 from qingting.store.judging_tables import (
     Arm,
@@ -57,13 +58,6 @@ class Receipt:
     is_repeat_of_submission: bool
 
 
-def lock_campaign(session: Session, campaign_id: int) -> Campaign:
-    """Return the campaign, locked until the transaction ends (PostgreSQL; SQLite has one writer)."""
-    return session.execute(
-        select(Campaign).where(Campaign.id == campaign_id).with_for_update()
-    ).scalar_one()
-
-
 def check_may_work(campaign: Campaign, rater: Rater) -> None:
     """Raise unless the study is open and the rater has consented to its present text."""
     if campaign.state != "open":
@@ -88,13 +82,15 @@ def next_assignment(
     """Return what a rater judges now: the lease that is open, or a new one.
 
     Args:
-        campaign: locked by ``lock_campaign``.
+        rater: loaded for update, so that a second request of the same rater waits. Requests of
+            different raters go side by side: the last place of a unit is taken by one statement,
+            and that two may see the same counts of exposure shifts the balance by one at most.
 
     Raises:
         JudgingError: the study is not open or consent is missing.
     """
     check_may_work(campaign, rater)
-    expire(session, campaign_id=campaign.id, at_ms=at_ms)
+    expire(session, campaign, at_ms=at_ms)
     lease_ms = round(float(campaign.spec["lease_minutes"]) * 60_000)
     held = current_lease(session, rater)
     if held is not None:
@@ -114,13 +110,12 @@ def next_assignment(
 def _lease(
     session: Session, rater: Rater, work: Work, *, at_ms: int, lease_ms: int
 ) -> Assignment | None:
-    unit = session.get_one(Unit, work.unit_id)
-    if work.role == "main" and not take(session, unit, is_swapped=work.is_swapped):
+    if work.role == "main" and not take(session, work.unit_id, work.arms_in_order):
         return None
     assignment = Assignment(
         public_id=new_public_id(),
         rater_id=rater.id,
-        unit_id=unit.id,
+        unit_id=work.unit_id,
         role=work.role,
         is_swapped=work.is_swapped,
         p_chosen=work.p_chosen,
@@ -164,6 +159,19 @@ def find_assignment(session: Session, rater: Rater, public_id: str) -> Assignmen
     return found
 
 
+def _own_for_update(session: Session, rater: Rater, public_id: str) -> tuple[Assignment, Unit]:
+    """Return a rater's own assignment with its unit; it cannot expire before the transaction ends."""
+    found = session.execute(
+        select(Assignment, Unit)
+        .join(Unit, Unit.id == Assignment.unit_id)
+        .where(Assignment.public_id == public_id, Assignment.rater_id == rater.id)
+        .with_for_update(of=Assignment)
+    ).one_or_none()
+    if found is None:
+        raise JudgingError("assignment_unknown", language=rater.language)
+    return found[0], found[1]
+
+
 def submit(
     session: Session, campaign: Campaign, rater: Rater, submission: Submission, *, at_ms: int
 ) -> Receipt:
@@ -182,16 +190,15 @@ def submit(
             Judgment.idempotency_key == submission.idempotency_key,
         )
     )
-    assignment = find_assignment(session, rater, submission.assignment)
+    assignment, unit = _own_for_update(session, rater, submission.assignment)
     if before is not None:
         if before.assignment_id != assignment.id:
             raise JudgingError("key_reused", language=rater.language)
         return Receipt(before.id, assignment.public_id, assignment.role, True)
-    unit = session.get_one(Unit, assignment.unit_id)
     form = check_form(
         submission.raw,
         mode=campaign.mode,
-        rubric=campaign.pack["rubric"],
+        rubric=texts_of(campaign)["rubric"],
         language=rater.language,
     )
     _hold_again(session, assignment, unit, language=rater.language)
@@ -211,11 +218,12 @@ def _hold_again(session: Session, assignment: Assignment, unit: Unit, *, languag
     """Make sure that an assignment holds its place, taking it again after its lease ran out."""
     if assignment.state == "done":
         raise JudgingError("assignment_done", language=language)
-    if assignment.state == "withdrawn" or session.get_one(Item, unit.item_id).withdrawn_ms:
+    if assignment.state == "withdrawn" or unit.is_withdrawn:
         raise JudgingError("item_withdrawn", language=language)
     if assignment.state == "leased":
         return
-    if assignment.role == "main" and not take(session, unit, is_swapped=assignment.is_swapped):
+    arms = arms_in_order(unit, is_swapped=assignment.is_swapped)
+    if assignment.role == "main" and not take(session, unit.id, arms):
         raise JudgingError("assignment_taken", language=language)
     assignment.state = "leased"
 
@@ -256,8 +264,8 @@ def skip(
 ) -> None:
     """Give an assignment back unjudged, with a reason of the rubric's list."""
     check_may_work(campaign, rater)
-    assignment = find_assignment(session, rater, public_id)
-    known = {one["id"]: one for one in campaign.pack["rubric"]["skip_reasons"]}
+    assignment, unit = _own_for_update(session, rater, public_id)
+    known = {one["id"] for one in texts_of(campaign)["rubric"]["skip_reasons"]}
     if reason not in known:
         words = {"zh": "请选一个跳过的理由", "en": "Please choose a reason for skipping"}
         raise JudgingError(
@@ -267,7 +275,7 @@ def skip(
         )
     if assignment.state == "done":
         raise JudgingError("assignment_done", language=rater.language)
-    give_back(session, assignment, session.get_one(Unit, assignment.unit_id))
+    give_back(session, assignment, unit)
     assignment.state = "skipped"
     assignment.skip_reason = reason
 

@@ -6,12 +6,13 @@ do not count as exposure of an arm.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from qingting.store.judging_tables import Arm, Assignment, Unit
+from qingting.store.judging_tables import Arm, Assignment, Campaign, Unit
 
 HOLDS_A_PLACE = ("leased", "done")
 
@@ -19,6 +20,7 @@ HOLDS_A_PLACE = ("leased", "done")
 # On the connection rather than through the session: these run for every judgment, and no loaded
 # object needs to know.
 _units, _arms = cast(Table, Unit.__table__), cast(Table, Arm.__table__)
+_assignments = cast(Table, Assignment.__table__)
 _TAKE = (
     update(_units)
     .where(_units.c.id == bindparam("unit"), _units.c.n_taken < _units.c.n_wanted)
@@ -37,36 +39,57 @@ _COUNT = (
 )
 
 
-def take(session: Session, unit: Unit, *, is_swapped: bool) -> bool:
+_EXPIRE = (
+    update(_assignments)
+    .where(
+        _assignments.c.id == bindparam("assignment"),
+        _assignments.c.state == "leased",
+        _assignments.c.expires_ms <= bindparam("now"),
+    )
+    .values(state="expired")
+)
+
+
+def take(session: Session, unit_id: int, arms: Sequence[int]) -> bool:
     """Return whether a place of a unit was free and is now taken; arms' exposure is counted.
 
     The condition stands in the statement itself, so that two writers cannot take the last place.
-    ``unit`` is not refreshed.
+
+    Args:
+        arms: in the order in which they are shown.
     """
-    if not session.connection().execute(_TAKE, {"unit": unit.id}).rowcount:
+    if not session.connection().execute(_TAKE, {"unit": unit_id}).rowcount:
         return False
-    _count(session, unit, is_swapped=is_swapped, by=1)
+    _count(session, arms, by=1)
     return True
 
 
 def give_back(session: Session, assignment: Assignment, unit: Unit) -> None:
     """Give back the place that an assignment holds; call before its state changes."""
-    if assignment.role != "main" or assignment.state not in HOLDS_A_PLACE:
-        return
+    if assignment.role == "main" and assignment.state in HOLDS_A_PLACE:
+        _give_back(session, unit, is_swapped=assignment.is_swapped)
+
+
+def _give_back(session: Session, unit: Unit, *, is_swapped: bool) -> None:
     session.connection().execute(_GIVE_BACK, {"unit": unit.id})
-    _count(session, unit, is_swapped=assignment.is_swapped, by=-1)
+    _count(session, arms_in_order(unit, is_swapped=is_swapped), by=-1)
 
 
-def _count(session: Session, unit: Unit, *, is_swapped: bool, by: int) -> None:
-    arms = [arm for arm in (unit.arm_id, unit.other_arm_id) if arm is not None]
-    first = arms[-1] if is_swapped else arms[0]
+def arms_in_order(unit: Unit, *, is_swapped: bool) -> tuple[int, ...]:
+    """Return a unit's arms in the order in which they are shown."""
+    arms = tuple(arm for arm in (unit.arm_id, unit.other_arm_id) if arm is not None)
+    return arms[::-1] if is_swapped else arms
+
+
+def _count(session: Session, arms: Sequence[int], *, by: int) -> None:
+    # in the order of their ids, so that two transactions cannot wait for each other
     session.connection().execute(
         _COUNT,
-        [{"arm": arm, "shown": by, "first": by if arm == first else 0} for arm in arms],
+        [{"arm": arm, "shown": by, "first": by if arm == arms[0] else 0} for arm in sorted(arms)],
     )
 
 
-def expire(session: Session, *, campaign_id: int, at_ms: int) -> int:
+def expire(session: Session, campaign: Campaign, *, at_ms: int) -> int:
     """Give back the places of leases that have run out; return how many."""
     late = session.execute(
         select(Assignment, Unit)
@@ -74,10 +97,17 @@ def expire(session: Session, *, campaign_id: int, at_ms: int) -> int:
         .where(
             Assignment.state == "leased",
             Assignment.expires_ms <= at_ms,
-            Unit.campaign_id == campaign_id,
+            Unit.campaign_id == campaign.id,
         )
+        .order_by(Assignment.id)
     ).all()
+    n_expired = 0
     for assignment, unit in late:
-        give_back(session, assignment, unit)
-        assignment.state = "expired"
-    return len(late)
+        # again in the statement: its rater may have submitted it in the meantime
+        changed = session.connection().execute(_EXPIRE, {"assignment": assignment.id, "now": at_ms})
+        session.expire(assignment)
+        if changed.rowcount:
+            n_expired += 1
+            if assignment.role == "main":
+                _give_back(session, unit, is_swapped=assignment.is_swapped)
+    return n_expired

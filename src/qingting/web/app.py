@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
 
+from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
@@ -23,12 +26,15 @@ from qingting.web.problems import RefusedError, status_of
 from qingting.web.settings import WebSettings
 from qingting.web.words import words_in
 
+_THREADS = 4
+
 
 def create_app(database: Database, settings: WebSettings) -> FastAPI:
     """Return the application over an open database."""
     from qingting.web.routes import all_routers
 
     app = FastAPI(
+        lifespan=_with_few_threads,
         title="Qingting judging",
         version=__version__,
         docs_url=None,
@@ -43,6 +49,13 @@ def create_app(database: Database, settings: WebSettings) -> FastAPI:
     app.add_middleware(Guards, settings=settings, cookie=cookie_name(settings))
     _tell_problems(app)
     return app
+
+
+@asynccontextmanager
+async def _with_few_threads(_app: FastAPI) -> AsyncIterator[None]:
+    """Serve with few threads: they share one interpreter, and more of them only jostle for it."""
+    to_thread.current_default_thread_limiter().total_tokens = _THREADS
+    yield
 
 
 def _tell_problems(app: FastAPI) -> None:

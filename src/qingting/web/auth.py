@@ -134,9 +134,14 @@ RaterCaller = Annotated[Caller, Depends(rater_caller)]
 OwnerCaller = Annotated[Caller, Depends(owner_caller)]
 
 
-def load_rater(session: Session, caller: Caller) -> tuple[Rater, Campaign]:
-    """Return the calling rater and the rater's study."""
-    rater = session.get(Rater, caller.rater_id)
+def load_rater(
+    session: Session, caller: Caller, *, for_update: bool = False
+) -> tuple[Rater, Campaign]:
+    """Return the calling rater and the rater's study.
+
+    ``for_update`` keeps other requests of the same rater waiting until the transaction ends.
+    """
+    rater = session.get(Rater, caller.rater_id, with_for_update=for_update)
     if rater is None:
         raise RefusedError(401, "sign_in_rater")
     return rater, session.get_one(Campaign, rater.campaign_id)

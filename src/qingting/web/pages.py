@@ -24,6 +24,7 @@ def _environment() -> Environment:
         loader=PackageLoader("qingting.web", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
     )

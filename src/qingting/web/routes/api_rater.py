@@ -22,6 +22,7 @@ from qingting.judging.people import (
 )
 from qingting.judging.problems import JudgingError
 from qingting.judging.tasks import Progress, Task, feedback_of, progress_of, task_of
+from qingting.judging.texts import texts_of
 from qingting.judging.tokens import now_ms
 from qingting.store.judging_tables import Assignment
 from qingting.web.auth import (
@@ -173,7 +174,7 @@ def text(
     """Return a text of the study in the rater's language."""
     with services.database.reading() as session:
         rater, campaign = load_rater(session, caller)
-        found = campaign.pack[part]
+        found = texts_of(campaign)[part]
         words = found["text"] if part == "consent" else found
         return TextOut(version=found.get("version"), text=words[rater.language])
 
@@ -183,7 +184,7 @@ def rubric(caller: Rating, services: Serves) -> dict[str, Any]:
     """Return criteria with their anchors, safety gate, reasons and skip reasons."""
     with services.database.reading() as session:
         _, campaign = load_rater(session, caller)
-        return dict(campaign.pack["rubric"])
+        return dict(texts_of(campaign)["rubric"])
 
 
 @router.post("/consent", status_code=204)
@@ -199,8 +200,7 @@ def agree(body: ConsentIn, caller: Rating, services: Serves) -> Response:
 def next_task(caller: Rating, services: Serves) -> NextOut:
     """Return what to judge now; the same until it is judged or skipped, or its lease runs out."""
     with services.database.writing() as session:
-        rater, campaign = load_rater(session, caller)
-        campaign = desk.lock_campaign(session, campaign.id)
+        rater, campaign = load_rater(session, caller, for_update=True)
         found = desk.next_assignment(session, campaign, rater, at_ms=now_ms())
         if isinstance(found, Assignment):
             return NextOut(task=task_of(session, campaign, found), idle=None)
@@ -213,8 +213,7 @@ def submit(assignment: str, body: JudgmentIn, caller: Rating, services: Serves) 
     raw = body.model_dump(include={"scores", "safety", "reasons", "confidence", "comment"})
     submission = desk.Submission(assignment, body.idempotency_key, raw, body.duration_ms)
     with services.database.writing() as session:
-        rater, campaign = load_rater(session, caller)
-        campaign = desk.lock_campaign(session, campaign.id)
+        rater, campaign = load_rater(session, caller, for_update=True)
         receipt = desk.submit(session, campaign, rater, submission, at_ms=now_ms())
         answer = ReceiptOut(assignment=receipt.assignment, again=receipt.is_repeat_of_submission)
     return answer
@@ -236,8 +235,7 @@ def feedback(assignment: str, caller: Rating, services: Serves) -> dict[str, Any
 def skip(assignment: str, body: SkipIn, caller: Rating, services: Serves) -> Response:
     """Give an assignment back with a reason."""
     with services.database.writing() as session:
-        rater, campaign = load_rater(session, caller)
-        campaign = desk.lock_campaign(session, campaign.id)
+        rater, campaign = load_rater(session, caller, for_update=True)
         desk.skip(session, campaign, rater, assignment, reason=body.reason)
     return Response(status_code=204)
 
@@ -246,8 +244,7 @@ def skip(assignment: str, body: SkipIn, caller: Rating, services: Serves) -> Res
 def undo(caller: Rating, services: Serves) -> dict[str, Any]:
     """Open the last judgment again; returns its task and what was said."""
     with services.database.writing() as session:
-        rater, campaign = load_rater(session, caller)
-        campaign = desk.lock_campaign(session, campaign.id)
+        rater, campaign = load_rater(session, caller, for_update=True)
         assignment, judgment = desk.undo_last(session, campaign, rater, at_ms=now_ms())
         return {
             "task": task_of(session, campaign, assignment),

@@ -13,6 +13,7 @@ from qingting.judging import desk
 from qingting.judging.people import accept, consent, erase, has_consented, look_up, sign_out
 from qingting.judging.problems import JudgingError
 from qingting.judging.tasks import feedback_of, progress_of, task_of
+from qingting.judging.texts import texts_of
 from qingting.judging.tokens import now_ms
 from qingting.store.judging_tables import Assignment, Campaign, Rater
 from qingting.web.auth import (
@@ -43,7 +44,7 @@ def _shared(campaign: Campaign, rater: Rater, caller: Caller) -> dict[str, Any]:
     return {
         "study": campaign.name,
         "contact": campaign.spec["contact"],
-        "hotlines": campaign.pack["hotlines"],
+        "hotlines": texts_of(campaign)["hotlines"],
         "csrf_token": caller.csrf_token,
         "language": rater.language,
     }
@@ -81,13 +82,12 @@ def enter(secret: str, services: Serves) -> Response:
 def work(request: Request, caller: RaterCaller, services: Serves) -> Response:
     """Go to whatever is next for this rater."""
     with services.database.writing() as session:
-        rater, campaign = load_rater(session, caller)
+        rater, campaign = load_rater(session, caller, for_update=True)
         if not has_consented(campaign, rater):
             return _go("/judge/consent")
         is_new = rater.n_started == 0 and _trains(campaign)
         if is_new and request.query_params.get("start") != "1":
             return _go("/judge/training")
-        campaign = desk.lock_campaign(session, campaign.id)
         found = desk.next_assignment(session, campaign, rater, at_ms=now_ms())
         if isinstance(found, Assignment):
             return _go(f"/judge/a/{found.public_id}{_suffix(request)}")
@@ -114,8 +114,8 @@ def consent_page(request: Request, caller: RaterCaller, services: Serves) -> Res
         return page(
             request,
             "consent.html",
-            text=campaign.pack["consent"]["text"][rater.language],
-            version=campaign.pack["consent"]["version"],
+            text=texts_of(campaign)["consent"]["text"][rater.language],
+            version=texts_of(campaign)["consent"]["version"],
             agreed=has_consented(campaign, rater),
             **_shared(campaign, rater, caller),
         )
@@ -153,8 +153,8 @@ def training(request: Request, caller: RaterCaller, services: Serves) -> Respons
         return page(
             request,
             "training.html",
-            guide=campaign.pack["training_guide"][rater.language],
-            rubric=campaign.pack["rubric"],
+            guide=texts_of(campaign)["training_guide"][rater.language],
+            rubric=texts_of(campaign)["rubric"],
             is_new=rater.n_started == 0,
             **_shared(campaign, rater, caller),
         )
@@ -175,7 +175,7 @@ def show(request: Request, public_id: str, caller: RaterCaller, services: Serves
                 request,
                 "warning.html",
                 task=task,
-                warning=campaign.pack["distress_warning"][rater.language],
+                warning=texts_of(campaign)["distress_warning"][rater.language],
                 **_shared(campaign, rater, caller),
             )
         return _task_page(request, session, campaign, rater, caller, assignment)
@@ -198,7 +198,7 @@ def _task_page(
         "task.html",
         status=status,
         task=task_of(session, campaign, assignment),
-        rubric=campaign.pack["rubric"],
+        rubric=texts_of(campaign)["rubric"],
         progress=progress_of(session, campaign, rater),
         given=given or {"scores": {}, "safety": {}, "reasons": [], "confidence": "", "comment": ""},
         problems=problems or {},
@@ -221,8 +221,7 @@ def submit(
     )
     try:
         with services.database.writing() as session:
-            rater, campaign = load_rater(session, caller)
-            campaign = desk.lock_campaign(session, campaign.id)
+            rater, campaign = load_rater(session, caller, for_update=True)
             receipt = desk.submit(session, campaign, rater, submission, at_ms=now_ms())
             if receipt.role == "training":
                 return _go(f"/judge/feedback/{public_id}")
@@ -273,7 +272,7 @@ def feedback(request: Request, public_id: str, caller: RaterCaller, services: Se
             "feedback.html",
             task=task_of(session, campaign, assignment),
             feedback=feedback_of(session, assignment, language=rater.language),
-            rubric=campaign.pack["rubric"],
+            rubric=texts_of(campaign)["rubric"],
             **_shared(campaign, rater, caller),
         )
 
@@ -285,8 +284,7 @@ def skip(
     """Give an assignment back with a reason."""
     check_csrf(request, caller, form_token=text_of(form, "csrf"))
     with services.database.writing() as session:
-        rater, campaign = load_rater(session, caller)
-        campaign = desk.lock_campaign(session, campaign.id)
+        rater, campaign = load_rater(session, caller, for_update=True)
         desk.skip(session, campaign, rater, public_id, reason=text_of(form, "reason"))
     return _go("/judge")
 
@@ -296,8 +294,7 @@ def undo(request: Request, caller: RaterCaller, services: Serves, form: Form) ->
     """Open the last judgment again, filled in as it was."""
     check_csrf(request, caller, form_token=text_of(form, "csrf"))
     with services.database.writing() as session:
-        rater, campaign = load_rater(session, caller)
-        campaign = desk.lock_campaign(session, campaign.id)
+        rater, campaign = load_rater(session, caller, for_update=True)
         assignment, judgment = desk.undo_last(session, campaign, rater, at_ms=now_ms())
         given = {
             "scores": judgment.scores,
@@ -342,9 +339,9 @@ def _text_page(
         return page(
             request,
             "text.html",
-            text=campaign.pack[part][rater.language],
+            text=texts_of(campaign)[part][rater.language],
             title_key=title_key,
-            rubric=campaign.pack["rubric"] if part == "help_page" else None,
+            rubric=texts_of(campaign)["rubric"] if part == "help_page" else None,
             **_shared(campaign, rater, caller),
         )
 
