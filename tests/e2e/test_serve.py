@@ -36,6 +36,51 @@ def served():
         yield running
 
 
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory):
+    """A server of a model that never says a token that ends an answer: greedy answers are full."""
+    from safetensors.torch import load_file, save_file
+
+    from qingting.models.chat import ChatTemplate
+
+    folder = tmp_path_factory.mktemp("models") / "endless"
+    shutil.copytree(shipped_models()[NAME], folder)
+    weights = load_file(folder / "model.safetensors")
+    name = "lm_head.weight" if "lm_head.weight" in weights else "model.embed_tokens.weight"
+    for token in ChatTemplate.load(folder).stop_ids:
+        weights[name][token] = 0
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    limits = Limits(n_slots=4, n_waiting=4, max_new_tokens=3000)
+    with serve(folder, precision="fp32", limits=limits) as running:
+        yield running
+
+
+class Endless:
+    """Streams that last until they are closed; each has said its first words."""
+
+    def __init__(self, served, n):
+        self.official = openai.OpenAI(base_url=served.base_url, api_key="any", max_retries=0)
+        self.settings = {
+            "model": "endless",
+            "messages": ASKED,
+            "temperature": 0,
+            "max_tokens": 3000,
+        }
+        self.streams = [
+            self.official.chat.completions.create(**self.settings, stream=True) for _ in range(n)
+        ]
+        for stream in self.streams:
+            next(iter(stream))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for stream in self.streams:
+            stream.close()
+        self.official.close()
+
+
 @pytest.fixture
 def client(served):
     with openai.OpenAI(base_url=served.base_url, api_key="key", max_retries=0) as official:
@@ -187,11 +232,12 @@ def test_a_body_of_another_kind_is_not_read(served):
     assert answer.status_code == 415
 
 
-def test_leaving_our_own_clients_stream_frees_the_slot_too(served):
-    with served.chat() as own:
-        for _ in own.stream(ASKED, max_tokens=600, temperature=2, seed=4):
+def test_leaving_our_own_clients_stream_frees_the_slot_too(endless):
+    with endless.chat() as own:
+        for _ in own.stream(ASKED, max_tokens=3000):
+            assert load_of(endless) == (1, 0)
             break
-        wait_for(lambda: load_of(served) == (0, 0))
+        wait_for(lambda: load_of(endless) == (0, 0))
 
 
 def test_the_key_is_asked_for(served):
@@ -204,52 +250,34 @@ def test_the_key_is_asked_for(served):
         assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
 
 
-def test_a_cancelled_stream_frees_its_slot(client, served):
-    """Four slots are taken by answers that hardly end; leaving them must let others in."""
-    streams = [
-        client.chat.completions.create(
-            model=NAME, messages=ASKED, temperature=2, seed=i, max_tokens=600, stream=True
-        )
-        for i in range(4)
-    ]
-    for stream in streams:
-        next(iter(stream))
-    for stream in streams:
-        stream.close()
-    wait_for(lambda: load_of(served) == (0, 0))
-    assert streamed(client, messages=ASKED, temperature=0, max_tokens=5)[3].completion_tokens <= 5
+def test_a_cancelled_stream_frees_its_slot(endless):
+    """Four slots are taken by answers that do not end; leaving them lets others in."""
+    with Endless(endless, 4) as busy:
+        assert load_of(endless) == (4, 0)
+        busy.streams[0].close()
+        wait_for(lambda: load_of(endless)[0] == 3)
+        done = busy.official.chat.completions.create(**{**busy.settings, "max_tokens": 5})
+        assert done.usage.completion_tokens == 5
+    wait_for(lambda: load_of(endless) == (0, 0))
 
 
-def test_a_request_that_is_given_up_while_it_waits_leaves_the_queue(client, served):
-    streams = [
-        client.chat.completions.create(
-            model=NAME, messages=ASKED, temperature=2, seed=i, max_tokens=600, stream=True
-        )
-        for i in range(4)
-    ]
-    for stream in streams:
-        next(iter(stream))
-    impatient = client.with_options(timeout=0.3)
-    with pytest.raises(openai.APITimeoutError):
-        impatient.chat.completions.create(
-            model=NAME, messages=ASKED, temperature=2, max_tokens=600, seed=9
-        )
-    wait_for(lambda: load_of(served)[1] == 0)
-    for stream in streams:
-        stream.close()
-    wait_for(lambda: load_of(served) == (0, 0))
+def test_a_request_that_is_given_up_while_it_waits_leaves_the_queue(endless):
+    with Endless(endless, 4) as busy:
+        impatient = busy.official.with_options(timeout=0.3)
+        with pytest.raises(openai.APITimeoutError):
+            impatient.chat.completions.create(**busy.settings)
+        wait_for(lambda: load_of(endless) == (4, 0), timeout_s=2)
+    wait_for(lambda: load_of(endless) == (0, 0))
 
 
-def test_a_full_queue_is_said_with_429(client, served):
-    settings = {"model": NAME, "messages": ASKED, "temperature": 2, "max_tokens": 600}
-    streams = []
-    with pytest.raises(openai.RateLimitError, match="as many as may"):
-        for seed in range(30):
-            streams.append(client.chat.completions.create(**settings, seed=seed, stream=True))
-    assert 8 <= len(streams) < 30
-    for stream in streams:
-        stream.close()
-    wait_for(lambda: load_of(served) == (0, 0))
+def test_a_full_queue_is_said_with_429(endless):
+    with Endless(endless, 4) as busy:
+        for _ in range(4):
+            busy.streams.append(busy.official.chat.completions.create(**busy.settings, stream=True))
+        assert load_of(endless) == (4, 4)
+        with pytest.raises(openai.RateLimitError, match="4 requests wait, which is as many as may"):
+            busy.official.chat.completions.create(**busy.settings)
+    wait_for(lambda: load_of(endless) == (0, 0))
 
 
 def test_our_own_client_agrees_with_the_official_one(client, served):
@@ -379,11 +407,13 @@ def test_the_command_says_where_it_serves_and_ends_at_sigterm_when_answers_have_
 
 def test_answers_that_do_not_end_in_time_are_told_so():
     """No time to end: the stream closes with an error, and is not taken for a whole answer."""
-    with pytest.raises(EndpointError, match=r"broke off \(shutdown\)"):  # noqa: SIM117
-        with serve(shipped_models()[NAME], limits=Limits(drain_s=0, max_new_tokens=2000)) as served:
-            with served.chat() as own:
-                for _ in own.stream(ASKED, max_tokens=2000, temperature=2, seed=4):
-                    os.kill(served.pid, signal.SIGTERM)
+    limits = Limits(drain_s=0, max_new_tokens=2000)
+    with serve(shipped_models()[NAME], limits=limits) as served, served.chat() as own:
+        stream = own.stream(ASKED, max_tokens=2000, temperature=2, seed=4)
+        next(stream)
+        os.kill(served.pid, signal.SIGTERM)
+        with pytest.raises(EndpointError, match=r"broke off \(shutdown\)"):
+            list(stream)
 
 
 def test_ctrl_c_ends_the_command_with_130():
