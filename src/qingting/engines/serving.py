@@ -160,7 +160,7 @@ class _Child:
         self._ended = threading.Condition()
         self._events: list[dict[str, Any]] = []
         self._is_silent = False
-        with errors_of_log(log), log.open("ab") as output:
+        with _errors_of_log(log), log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "qingting.engines.native.server"],
                 stdin=subprocess.PIPE,
@@ -234,7 +234,7 @@ class _Child:
 
 
 @contextmanager
-def errors_of_log(log: Path) -> Iterator[None]:
+def _errors_of_log(log: Path) -> Iterator[None]:
     """Turn a log file that cannot be written into one line."""
     try:
         yield
