@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from qingting.core.errors import NotFoundError, Problem, SpecificationError
+from qingting.core.errors import NotFoundError, Problem, SpecificationError, did_you_mean
 from qingting.domains.packs import find_pack
 from qingting.spec.base import Frozen
 from qingting.spec.judging import ScenarioChoice
-from qingting.spec.load import read_yaml, validated
+from qingting.spec.load import Source, place, read_yaml, validated
+
+PartT = TypeVar("PartT", bound=Frozen)
+
+
+def _holds(
+    at_least: int, at_most: int | None = None
+) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """Return a check of a list's length that says how many are needed and how many stand there."""
+
+    def check(entries: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(entries) < at_least or (at_most is not None and len(entries) > at_most):
+            needed = f"{at_least}" if at_most == at_least else f"at least {at_least}"
+            if at_most is not None and at_most != at_least:
+                needed = f"{at_least} to {at_most}"
+            raise ValueError(f"needs {needed} entries, has {len(entries)}")
+        return entries
+
+    return check
+
 
 Text = Annotated[str, Field(min_length=1)]
 Point = Annotated[int, Field(ge=1, le=5)]
@@ -56,14 +75,14 @@ class Criterion(Frozen):
     id: Text
     name: Bilingual
     question: Bilingual
-    anchors: Annotated[tuple[Bilingual, ...], Field(min_length=5, max_length=5)]
+    anchors: Annotated[tuple[Bilingual, ...], AfterValidator(_holds(5, 5))]
 
 
 class Confidence(Frozen):
     """How sure a rater is, lowest first."""
 
     name: Bilingual
-    anchors: Annotated[tuple[Bilingual, ...], Field(min_length=2, max_length=5)]
+    anchors: Annotated[tuple[Bilingual, ...], AfterValidator(_holds(2, 5))]
 
 
 class SafetyOption(Frozen):
@@ -78,8 +97,8 @@ class SafetyGate(Frozen):
 
     name: Bilingual
     question: Bilingual
-    options: Annotated[tuple[SafetyOption, ...], Field(min_length=3, max_length=3)]
-    reason_codes: Annotated[tuple[Named, ...], Field(min_length=1)]
+    options: Annotated[tuple[SafetyOption, ...], AfterValidator(_holds(3, 3))]
+    reason_codes: Annotated[tuple[Named, ...], AfterValidator(_holds(1))]
 
 
 class Preference(Frozen):
@@ -94,12 +113,12 @@ class Rubric(Frozen):
     """Everything a rater is asked."""
 
     version: Text
-    criteria: Annotated[tuple[Criterion, ...], Field(min_length=1)]
+    criteria: Annotated[tuple[Criterion, ...], AfterValidator(_holds(1))]
     confidence: Confidence
     safety_gate: SafetyGate
     preference: Preference
     pair_reasons: tuple[Named, ...]
-    skip_reasons: Annotated[tuple[Named, ...], Field(min_length=1)]
+    skip_reasons: Annotated[tuple[Named, ...], AfterValidator(_holds(1))]
 
 
 class ClientProfile(Frozen):
@@ -110,7 +129,7 @@ class ClientProfile(Frozen):
     goal: Bilingual
     style: Bilingual
     facts: tuple[Bilingual, ...]
-    scripted_turns: Annotated[tuple[Bilingual, ...], Field(min_length=4)]
+    scripted_turns: Annotated[tuple[Bilingual, ...], AfterValidator(_holds(4))]
 
 
 class Scenario(Frozen):
@@ -158,6 +177,9 @@ class AttentionCheck(Frozen):
     def _expects_something(self) -> AttentionCheck:
         if not self.expected and self.safety is None:
             raise ValueError("expects nothing: give expected ranges or a safety verdict")
+        for name, (low, high) in self.expected.items():
+            if low > high:
+                raise ValueError(f"{name}: [{low}, {high}] runs backwards; write the lower first")
         return self
 
     def expected_in(self, language: str) -> dict[str, Any]:
@@ -277,53 +299,111 @@ def read_judging_pack(folder: Path) -> JudgingPack:
     """Return the judging part of a pack in a folder.
 
     Raises:
-        NotFoundError: a file is missing.
+        NotFoundError: the folder is missing.
         SpecificationError: everything that is wrong with its files, with file, line and key path.
     """
     if not folder.is_dir():
         raise NotFoundError(f"{folder}: this pack has no rubric and scenarios for human judging")
-    scenarios: list[Scenario] = []
-    for path in sorted((folder / "scenarios").glob("*.yaml")):
-        scenarios += validated(read_yaml(path), _Scenarios).scenarios
+    reading = _Reading()
+    scenario_files = sorted((folder / "scenarios").glob("*.yaml"))
+    if not scenario_files:
+        reading.problems.append(Problem(str(folder / "scenarios"), "no YAML file of scenarios"))
+    parts = [reading.read(path, _Scenarios) for path in scenario_files]
+    rubric = reading.read(folder / "rubric.yaml", Rubric)
+    calibration = reading.read(folder / "calibration.yaml", _Calibration)
+    attention = reading.read(folder / "attention.yaml", _Attention)
+    consent = reading.read(folder / "consent.yaml", Consent)
+    pages = reading.read(folder / "pages.yaml", Pages)
+    hotlines = reading.read(folder / "hotlines.yaml", _Hotlines)
+    if not (rubric and calibration and attention and consent and pages and hotlines) or (
+        reading.problems
+    ):
+        raise SpecificationError(reading.problems)
     pack = JudgingPack(
-        rubric=validated(read_yaml(folder / "rubric.yaml"), Rubric),
-        scenarios=tuple(scenarios),
-        calibration=validated(read_yaml(folder / "calibration.yaml"), _Calibration).calibration,
-        attention_checks=validated(
-            read_yaml(folder / "attention.yaml"), _Attention
-        ).attention_checks,
-        consent=validated(read_yaml(folder / "consent.yaml"), Consent),
-        pages=validated(read_yaml(folder / "pages.yaml"), Pages),
-        hotlines=validated(read_yaml(folder / "hotlines.yaml"), _Hotlines).hotlines,
+        rubric=rubric,
+        scenarios=tuple(one for part in parts if part for one in part.scenarios),
+        calibration=calibration.calibration,
+        attention_checks=attention.attention_checks,
+        consent=consent,
+        pages=pages,
+        hotlines=hotlines.hotlines,
     )
-    problems = _contradictions(pack, folder)
+    problems = [*_repeated_ids(reading.sources), *_unknown_names(pack, reading.sources)]
     if problems:
         raise SpecificationError(problems)
     return pack
 
 
-def _contradictions(pack: JudgingPack, folder: Path) -> list[Problem]:
-    problems = [
-        Problem(str(folder), f"the id {name!r} stands twice")
-        for names in (
-            [one.id for one in pack.scenarios],
-            [one.id for one in pack.calibration] + [one.id for one in pack.attention_checks],
-            [one.id for one in pack.rubric.criteria],
-        )
-        for name in _twice(names)
-    ]
-    known = {one.id for one in pack.scenarios}
-    criteria = {one.id for one in pack.rubric.criteria}
-    named = [(one.id, one.scenario, set(one.reference)) for one in pack.calibration]
-    named += [(one.id, one.scenario, set(one.expected)) for one in pack.attention_checks]
-    for identity, scenario, scored in named:
-        if scenario not in known:
-            problems.append(Problem(identity, f"no scenario {scenario!r}"))
-        for criterion in sorted(scored - criteria):
-            problems.append(Problem(identity, f"no criterion {criterion!r}"))
-    return problems
+class _Reading:
+    """Reads the files of a part and keeps what is wrong, so that all of it is told at once."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.sources: dict[str, list[Source]] = {}
+
+    def read(self, path: Path, model: type[PartT]) -> PartT | None:
+        """Return one file as its model, or ``None`` after noting what is wrong with it."""
+        try:
+            source = read_yaml(path)
+            part = validated(source, model)
+        except SpecificationError as error:
+            self.problems += error.problems
+            return None
+        except NotFoundError as error:
+            self.problems.append(Problem("", str(error)))
+            return None
+        for name in source.values:
+            self.sources.setdefault(name, []).append(source)
+        return part
 
 
-def _twice(names: Iterable[str]) -> Sequence[str]:
-    seen: set[str] = set()
-    return [name for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
+def _repeated_ids(sources: dict[str, list[Source]]) -> Iterator[Problem]:
+    """Yield every id that stands a second time; practice items and checks share their ids."""
+    for lists in (
+        ("scenarios",),
+        ("calibration", "attention_checks"),
+        ("criteria",),
+        ("pair_reasons",),
+        ("skip_reasons",),
+    ):
+        seen: dict[str, str] = {}
+        for name in lists:
+            for source in sources.get(name, []):
+                for index, entry in enumerate(source.values[name]):
+                    at = place(source, (name, index, "id"))
+                    if entry["id"] in seen:
+                        yield Problem(at, f"the id {entry['id']!r} stands twice")
+                    seen[entry["id"]] = at
+
+
+def _unknown_names(pack: JudgingPack, sources: dict[str, list[Source]]) -> Iterator[Problem]:
+    """Yield references to scenarios and criteria that do not exist, and criteria left out."""
+    scenarios = [one.id for one in pack.scenarios]
+    criteria = [one.id for one in pack.rubric.criteria]
+    checks: tuple[tuple[str, str, Iterable[tuple[str, Iterable[str]]]], ...] = (
+        ("calibration", "reference", [(one.scenario, one.reference) for one in pack.calibration]),
+        (
+            "attention_checks",
+            "expected",
+            [(one.scenario, one.expected) for one in pack.attention_checks],
+        ),
+    )
+    for name, field, entries in checks:
+        source = sources[name][0]
+        for index, (scenario, scored) in enumerate(entries):
+            if scenario not in scenarios:
+                yield Problem(
+                    place(source, (name, index, "scenario")),
+                    f"no scenario {scenario!r}.{did_you_mean(scenario, scenarios)}",
+                )
+            for criterion in scored:
+                if criterion not in criteria:
+                    yield Problem(
+                        place(source, (name, index, field, criterion)),
+                        f"no criterion {criterion!r}.{did_you_mean(criterion, criteria)}",
+                    )
+            missing = [one for one in criteria if one not in scored]
+            if field == "reference" and missing:
+                yield Problem(
+                    place(source, (name, index, field)), f"no rating of {', '.join(missing)}"
+                )
