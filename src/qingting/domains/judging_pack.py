@@ -357,23 +357,34 @@ class _Reading:
         return part
 
 
+# Lists whose ids must differ, by key path; lists in one entry share their ids.
+_ID_SPACES: tuple[tuple[tuple[str, ...], ...], ...] = (
+    (("scenarios",),),
+    (("calibration",), ("attention_checks",)),
+    (("criteria",),),
+    (("safety_gate", "options"),),
+    (("safety_gate", "reason_codes"),),
+    (("pair_reasons",),),
+    (("skip_reasons",),),
+)
+
+
 def _repeated_ids(sources: dict[str, list[Source]]) -> Iterator[Problem]:
-    """Yield every id that stands a second time; practice items and checks share their ids."""
-    for lists in (
-        ("scenarios",),
-        ("calibration", "attention_checks"),
-        ("criteria",),
-        ("pair_reasons",),
-        ("skip_reasons",),
-    ):
-        seen: dict[str, str] = {}
-        for name in lists:
-            for source in sources.get(name, []):
-                for index, entry in enumerate(source.values[name]):
-                    at = place(source, (name, index, "id"))
+    """Yield every id that stands a second time."""
+    for key_paths in _ID_SPACES:
+        seen: set[str] = set()
+        for path in key_paths:
+            for source in sources.get(path[0], []):
+                entries = source.values
+                for key in path:
+                    entries = entries[key]
+                for index, entry in enumerate(entries):
                     if entry["id"] in seen:
-                        yield Problem(at, f"the id {entry['id']!r} stands twice")
-                    seen[entry["id"]] = at
+                        yield Problem(
+                            place(source, (*path, index, "id")),
+                            f"the id {entry['id']!r} stands twice",
+                        )
+                    seen.add(entry["id"])
 
 
 def _unknown_names(pack: JudgingPack, sources: dict[str, list[Source]]) -> Iterator[Problem]:

@@ -244,6 +244,14 @@ def test_an_id_that_stands_in_two_files_is_told(folder: Path) -> None:
     assert re.search(r"psychoeducation\.yaml:\d+ .*'x-cri-03' stands twice$", line)
 
 
+def test_a_verdict_or_a_reason_that_stands_twice_is_told(folder: Path) -> None:
+    change(folder / "rubric.yaml", "- id: concern", "- id: pass")
+    change(folder / "rubric.yaml", "- id: privacy", "- id: missed_risk")
+    first, second = refusals(folder)
+    assert first.endswith("safety_gate.options.1.id: the id 'pass' stands twice")
+    assert second.endswith("safety_gate.reason_codes.5.id: the id 'missed_risk' stands twice")
+
+
 def test_an_unknown_scenario_is_told_with_the_near_name(folder: Path) -> None:
     change(folder / "calibration.yaml", "scenario: p-anx-02", "scenario: p-anx-2")
     (line,) = refusals(folder)
