@@ -26,7 +26,9 @@ from qingting.web.problems import RefusedError, status_of
 from qingting.web.settings import WebSettings
 from qingting.web.words import words_in
 
-_THREADS = 4
+_THREADS = {"sqlite": 4, "postgresql": 8}
+"""Of one server: they share one interpreter, and more of them only jostle for it; PostgreSQL's wait
+outside it."""
 
 
 def create_app(database: Database, settings: WebSettings) -> FastAPI:
@@ -52,9 +54,9 @@ def create_app(database: Database, settings: WebSettings) -> FastAPI:
 
 
 @asynccontextmanager
-async def _with_few_threads(_app: FastAPI) -> AsyncIterator[None]:
-    """Serve with few threads: they share one interpreter, and more of them only jostle for it."""
-    to_thread.current_default_thread_limiter().total_tokens = _THREADS
+async def _with_few_threads(app: FastAPI) -> AsyncIterator[None]:
+    kind = app.state.services.database.engine.dialect.name
+    to_thread.current_default_thread_limiter().total_tokens = _THREADS[kind]
     yield
 
 
