@@ -61,6 +61,13 @@ def test_each_kind_has_the_number_of_scenarios_the_design_names(kind: str) -> No
     assert len(of_kind(kind)) == N_OF_KIND[kind]
 
 
+@pytest.mark.skipif(
+    len(KINDS) < len(N_OF_KIND), reason="scenarios/counselling.yaml is not written yet"
+)
+def test_the_pack_holds_a_hundred_and_twenty_scenarios() -> None:
+    assert len(pack().scenarios) == 120
+
+
 def test_every_scenario_is_of_a_kind_that_has_a_file() -> None:
     assert {one.kind for one in pack().scenarios} == set(KINDS)
     assert {"psychoeducation", "crisis"} <= set(KINDS)
