@@ -1,4 +1,4 @@
-"""``qingting models``: list the small models that ship, and convert published checkpoints."""
+"""``qingting models``: cards, memory, recommendations, fetching and converting."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 import typer
 
 from qingting.cli.byte_progress import byte_progress
+from qingting.cli.models_cards import add, list_models, show
 from qingting.cli.models_fetch import fetch
 from qingting.cli.models_plan import plan
+from qingting.cli.models_recommend import recommend
 from qingting.cli.output import print_json
 
 app = typer.Typer(
-    help="List the models that ship and bring older checkpoints to native architectures.",
+    help="Know, choose, fetch and convert models.",
     no_args_is_help=True,
 )
 
@@ -22,26 +24,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 
 @app.callback()
 def _models() -> None:
-    """List the models that ship and bring older checkpoints to native architectures."""
+    """Know, choose, fetch and convert models."""
 
 
 app.command("fetch")(fetch)
 app.command("plan")(plan)
-
-
-@app.command("list")
-def list_models(as_json: AsJson = False) -> None:
-    """List the small models that ship: architecture, parameters, licence."""
-    from qingting.models.shipped import describe_shipped
-
-    models = describe_shipped()
-    if as_json:
-        print_json([model._asdict() for model in models])
-        return
-    width = max((len(model.name) for model in models), default=0)
-    for model in models:
-        size = f"{model.n_parameters / 1e6:.1f} M" if model.n_parameters else "no weights"
-        typer.echo(f"{model.name:<{width}}  {model.architecture:<19} {size:>10}  {model.licence}")
+app.command("list")(list_models)
+app.command("show")(show)
+app.command("add")(add)
+app.command("recommend")(recommend)
 
 
 @app.command()
