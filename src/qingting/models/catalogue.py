@@ -58,9 +58,12 @@ def require_card(name: str, cards: Iterable[ModelCard] | None = None) -> ModelCa
     cards = tuple(load_cards() if cards is None else cards)
     found = find_card(name, cards)
     if found is None:
-        names = [card.name for card in cards]
+        names = {card.name.lower(): card.name for card in cards}
+        near = did_you_mean(name.split("/")[-1].lower(), names)
+        for lower, proper in names.items():
+            near = near.replace(repr(lower), repr(proper))
         raise NotFoundError(
-            f"no card of {name!r}.{did_you_mean(name, names)} `qingting models list` shows all; "
+            f"no card of {name!r}.{near} `qingting models list` shows all; "
             "`qingting models add` drafts one from a config.json."
         )
     return found

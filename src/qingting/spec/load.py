@@ -169,9 +169,10 @@ def _problems_of(
     error: ValidationError, model: type[BaseModel], source: Source, *, prefix: KeyPath
 ) -> list[Problem]:
     problems = []
-    for detail in error.errors(include_url=False):
-        if detail["type"] == "too_short" and detail["input"]:
-            continue  # its items are wrong, and each is told by itself
+    details = error.errors(include_url=False)
+    for detail in details:
+        if detail["type"] == "too_short" and detail["input"] and _has_wrong_items(detail, details):
+            continue  # each of them is told by itself
         at = (*prefix, *_real_path(detail["loc"], source.values, prefix))
         message = _plain_words(detail)
         if detail["type"] == "extra_forbidden":
@@ -191,6 +192,12 @@ def _problems_of(
     return problems
 
 
+def _has_wrong_items(detail: Any, details: Sequence[Any]) -> bool:
+    """Return whether items of a list that seems too short are themselves told to be wrong."""
+    at = detail["loc"]
+    return any(len(one["loc"]) > len(at) and one["loc"][: len(at)] == at for one in details)
+
+
 def _plain_words(detail: Any) -> str:
     """Return the message without the validator's own vocabulary."""
     message: str = detail["msg"].removeprefix("Value error, ")
@@ -198,7 +205,8 @@ def _plain_words(detail: Any) -> str:
     if kind in _IN_PLAIN_WORDS:
         return _IN_PLAIN_WORDS[kind]
     if kind == "too_short":
-        return "this list must not be empty"
+        least, n = detail["ctx"]["min_length"], detail["ctx"]["actual_length"]
+        return "this list must not be empty" if least == 1 else f"needs {least} entries, has {n}"
     return message.replace("Input should be", "must be", 1)
 
 

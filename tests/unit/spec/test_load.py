@@ -174,3 +174,18 @@ def test_wrong_values_are_told_once_in_plain_words(spec, override, message):
 def test_a_file_nested_beyond_reading_is_refused(spec):
     (found,) = problems_of(spec("[" * 5000))
     assert "nested too deeply" in found
+
+
+def test_a_list_that_is_too_short_is_told_though_it_is_not_empty(tmp_path):
+    from pydantic import Field
+
+    from qingting.spec.base import Frozen
+    from qingting.spec.load import read_yaml, validated
+
+    class Pair(Frozen):
+        names: tuple[str, ...] = Field(min_length=2)
+
+    path = tmp_path / "pair.yaml"
+    path.write_text("names: [one]\n", encoding="utf-8")
+    with pytest.raises(SpecificationError, match="needs 2 entries, has 1"):
+        validated(read_yaml(path), Pair)
