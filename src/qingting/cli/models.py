@@ -9,6 +9,7 @@ import typer
 
 from qingting.cli.byte_progress import byte_progress
 from qingting.cli.models_cards import add, list_models, show
+from qingting.cli.models_choose import choose
 from qingting.cli.models_fetch import fetch
 from qingting.cli.models_plan import plan
 from qingting.cli.models_recommend import recommend
@@ -33,6 +34,7 @@ app.command("list")(list_models)
 app.command("show")(show)
 app.command("add")(add)
 app.command("recommend")(recommend)
+app.command("choose")(choose)
 
 
 @app.command()

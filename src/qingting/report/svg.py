@@ -103,6 +103,11 @@ class Canvas:
         d = "M" + "L".join(f"{_number(x)} {_number(y)}" for x, y in points)
         self._add('<path d="{}" class="{}"/>', d, css)
 
+    def polygon(self, points: Sequence[tuple[float, float]], css: str) -> None:
+        """Draw a filled shape."""
+        corners = " ".join(f"{_number(x)},{_number(y)}" for x, y in points)
+        self._add('<polygon points="{}" class="{}"/>', corners, css)
+
     def rectangle(self, box: Box, css: str) -> None:
         """Draw a rectangle."""
         left, top, right, bottom = box
