@@ -1,4 +1,4 @@
-"""The closed form of memory beside the exact count, for every model: the table of memory.md.
+"""The closed form of memory beside the exact count, for every card: the table of memory.md.
 
     python benchmarks/memory_table.py [NAME …]
 
@@ -9,16 +9,11 @@ core. Prints Markdown: decimal GB as counted and as predicted, and by how much t
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
 from typing import Any
 
 from qingting.engines.native.memory_trace import trace_training
+from qingting.models.catalogue import load_cards
 from qingting.models.memory import PLANNED_KINDS, TrainingSetup, estimate_training
-from qingting.models.resolve import read_config, shipped_models
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from unit.models.published_shapes import PUBLISHED
 
 CASES = {
     "LoRA, 4 × 1024": TrainingSetup(micro_batch=4, length=1024),
@@ -35,11 +30,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="models; all by default")
     arguments = parser.parse_args()
-    configs: dict[str, dict[str, Any]] = dict(PUBLISHED)
-    for name, folder in shipped_models().items():
-        config = read_config(folder)
-        if config["model_type"] in PLANNED_KINDS:
-            configs[name] = config
+    configs: dict[str, dict[str, Any]] = {
+        card.name: card.to_config_dict()
+        for card in load_cards()
+        if card.architecture.kind in PLANNED_KINDS  # others are counted, not predicted
+    }
     names = arguments.names or list(configs)
     print("| model | " + " | ".join(CASES) + " |")
     print("|---" * (len(CASES) + 1) + "|")

@@ -87,15 +87,26 @@ def plan(
         if candidate.recipe is not None:
             setup = _setup_of(candidate.recipe, base, length)
             methods = methods if method is not None else (candidate.recipe.method,)
+        is_known = is_planned(candidate.config)
+        if not is_known:  # plain text models: what they can see, and no 4-bit layers
+            setup = replace(setup, length=min(setup.length, _positions(candidate.config)))
+            if method == "qlora":
+                raise SpecificationError(
+                    f"{candidate.label}: 4-bit training is planned for dialogue models only; "
+                    "ask for --method lora or full"
+                )
+            methods = tuple(one for one in methods if one != "qlora")
         rows = plan_uses(
             candidate.config,
             setup,
             serving,
             methods=methods,
             memory_gib=memory_gib,
-            device=device,
+            device=device if is_known else None,
         )
-        traced = _traces(candidate.config, rows) if trace else {}
+        if not is_known:
+            rows = [_counted(candidate.config, row, memory_gib) for row in rows]
+        traced = _traces(candidate.config, rows) if trace and is_known else {}
         results.append((candidate, rows, traced))
     if as_json:
         _print_json(results, epoch_tokens, serving, device, memory_gib)
@@ -154,6 +165,33 @@ def _setup_of(recipe: Recipe, base: TrainingSetup, length: int | None) -> Traini
     )
 
 
+def is_planned(config: Mapping[str, Any]) -> bool:
+    """Return whether there is a closed form for an architecture."""
+    from qingting.models.memory import PLANNED_KINDS
+
+    return config.get("model_type") in PLANNED_KINDS
+
+
+def _positions(config: Mapping[str, Any]) -> int:
+    from qingting.models.memory import shape_of
+
+    return shape_of(config).context_length
+
+
+def _counted(config: Mapping[str, Any], row: PlanRow, memory_gib: float | None) -> PlanRow:
+    """Return a row of a model without closed form: training is counted over fake tensors."""
+    from qingting.engines.native.memory_trace import trace_training
+    from qingting.models.memory_plan import verdict
+
+    if row.setup is None:
+        return row
+    estimate = trace_training(config, row.setup).to_estimate()
+    fits = None
+    if memory_gib is not None:
+        fits = verdict(estimate.low_gib, estimate.peak_gib, estimate.high_gib, memory_gib)
+    return replace(row, estimate=estimate, fits=fits, largest_micro_batch=None)
+
+
 def _traces(config: Mapping[str, Any], rows: list[PlanRow]) -> dict[str, float]:
     """Return the exactly counted peak, in GiB, of each way to train but QLoRA."""
     from qingting.engines.native.memory_trace import trace_training
@@ -193,6 +231,8 @@ def _print(
             for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
         typer.echo("  ".join(cells).rstrip())
+    if not is_planned(candidate.config):
+        typer.echo("training is counted over fake tensors; no closed form for this architecture")
     for use, peak in traced.items():
         row = next(row for row in rows if row.use == use)
         off = row.estimate.allocated_gib / peak - 1

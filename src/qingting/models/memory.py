@@ -191,8 +191,8 @@ def count_parameters(architecture: Any) -> ParameterCounts:
     table = s.vocab_size * h
     embedding = table * (1 if s.tied_embeddings else 2) + s.n_positions * h
     final = h * (1 if s.is_gated else 2)
-    if s.kind == "bert":
-        embedding += 2 * h
+    if s.kind == "bert":  # two segments, their norm, and the head that guesses masked words
+        embedding += 2 * h + h * h + h + 2 * h + s.vocab_size
     per_layer = linear + other + experts
     total = embedding + final + s.n_layers * per_layer
     active_total = total - s.n_layers * (experts - active)

@@ -70,3 +70,23 @@ def test_bad_input_is_refused_in_words(arguments, words):
     result = run(*arguments)
     assert result.exit_code != 0
     assert words in str(result.exception)
+
+
+@pytest.mark.parametrize("name", ["bert-tiny", "bert-base-chinese"])
+def test_models_without_a_closed_form_are_counted(name):
+    result = run(name, "--gpu-memory-gib", "8", "--micro-batch", "4", "--json")
+    assert result.exit_code == 0, result.output
+    (model,) = json.loads(result.stdout)["models"]
+    uses = {row["use"]: row for row in model["uses"]}
+    assert not any("qlora" in use for use in uses)
+    # trained weights, gradients and both moments are 16 bytes for each of a classifier's weights
+    least = 16 * 0.99 * model["n_parameters"] / 2**30
+    assert uses["train full"]["allocated_gib"] > least
+    more = uses["train full, no checkpointing"]["allocated_gib"]
+    assert uses["train lora"]["allocated_gib"] < uses["train full"]["allocated_gib"] < more
+
+
+def test_a_card_is_planned_for_by_name_and_a_miss_offers_the_near_one():
+    assert "7.62 B parameters" in run("Qwen2.5-7B-Instruct", "--gpu", "H100-80GB").stdout
+    missed = run("Qwen2.5-7B-Instuct")
+    assert "Did you mean 'Qwen2.5-7B-Instruct'" in str(missed.exception)

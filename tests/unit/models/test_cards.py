@@ -16,6 +16,7 @@ from qingting.models.card_writing import write_card
 from qingting.models.catalogue import find_card, load_card, load_cards, require_card
 from qingting.models.chat import RENDERING_DATE, ChatTemplate
 from qingting.models.chat_layout import Segment, lay_out
+from qingting.models.memory import n_parameters
 from qingting.models.resolve import read_config, shipped_models
 
 CARDS = load_cards()
@@ -42,6 +43,12 @@ def test_every_model_that_is_promised_has_a_card():
 @pytest.mark.parametrize("card", CARDS, ids=NAMES)
 def test_parameters_are_those_that_the_architecture_has(card):
     assert parameters_of(card) == (card.parameters.total, card.parameters.active)
+
+
+@pytest.mark.parametrize("card", CARDS, ids=NAMES)
+def test_the_planner_counts_the_same_parameters(card):
+    # a classifier's or guesser's head apart, the closed form is exact
+    assert n_parameters(card.to_config_dict()) == card.parameters.total
 
 
 def test_gpt_oss_counts_as_its_developer_does():
@@ -112,9 +119,7 @@ def test_every_problem_of_a_card_is_told_with_its_place(tmp_path):
     [(TALK, True), (TALK, False), (TALK[1:], True), (TALK[:3], False), (TALK[1:3], False)],
     ids=range(5),
 )
-@pytest.mark.parametrize(
-    "name", [name for name in sorted(shipped_models()) if name != "bert-tiny"]
-)
+@pytest.mark.parametrize("name", [name for name in sorted(shipped_models()) if name != "bert-tiny"])
 def test_a_layout_is_what_the_models_own_template_renders(name, talk, generation_prompt):
     template = ChatTemplate.load(shipped_models()[name])
     rendered = template.tokenizer.apply_chat_template(

@@ -23,7 +23,12 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+)
 from transformers.initialization import no_init_weights
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_outputs import CausalLMOutputWithPast
@@ -39,10 +44,12 @@ from qingting.engines.native.attention import (
     window_mask,
 )
 from qingting.engines.native.batches import MicroBatch
+from qingting.engines.native.classifiers import heads
 from qingting.engines.native.likelihood import autocast, token_losses
 from qingting.engines.native.loading import DTYPES
 from qingting.engines.native.lora_linear import DropoutPool, fuse
-from qingting.models.memory import TrainingSetup
+from qingting.models.memory import MemoryEstimate, TrainingSetup
+from qingting.models.resolve import ENCODERS
 from qingting.spec.recipe import LoraRecipe, Recipe
 
 _BLOCK_BYTES = 512
@@ -75,6 +82,20 @@ class Trace:
     def peak_gib(self) -> float:
         """Return the peak in GiB."""
         return self.peak_bytes / 2**30
+
+    def to_estimate(self) -> MemoryEstimate:
+        """Return the count in the form of the planner's estimate, for models without closed form."""
+        known = self.weights + self.adapters + self.gradients + self.optimiser + self.logits
+        return MemoryEstimate(
+            weights=self.weights,
+            adapters=self.adapters,
+            gradients=self.gradients,
+            optimiser=self.optimiser,
+            activations=self.peak_bytes - known,
+            logits=self.logits,
+            kv_cache=0,
+            moment=self.phase,
+        )
 
 
 class _Birth(NamedTuple):
@@ -261,7 +282,9 @@ def trace_training(config: Mapping[str, Any], setup: TrainingSetup) -> Trace:
 
 def _trace(config: Mapping[str, Any], setup: TrainingSetup) -> Trace:
     with torch.device("meta"):
-        trainable = prepare_trainable(_build(config, setup), _recipe(setup), seed=0)
+        model = _build(config, setup)
+        whole = heads(model) if model.config.model_type in ENCODERS else ()
+        trainable = prepare_trainable(model, _recipe(setup), seed=0, whole=whole)
     with FakeTensorMode(allow_non_fake_inputs=True):
         counter = StorageCounter(int(config["vocab_size"]))
         trainable = _materialise(trainable)
@@ -289,6 +312,8 @@ def _trace_step(
     counter.phase = "forward"
     counter.restart()
     loss = _native_loss if setup.logits == "chunked" else _plain_loss
+    if model.config.model_type in ENCODERS:
+        loss = _classifier_loss
     total, kept = loss(model, batch, setup)
     counter.phase = "backward"
     total.backward()  # type: ignore[no-untyped-call]
@@ -329,6 +354,21 @@ def _plain_loss(
         output: CausalLMOutputWithPast = model(input_ids=rows, labels=rows, use_cache=False)
     assert isinstance(output.loss, Tensor)
     return output.loss, None  # the logits are released here, as a trainer's loss function does
+
+
+def _classifier_loss(
+    model: PreTrainedModel, batch: MicroBatch, setup: TrainingSetup
+) -> tuple[Tensor, Any]:
+    if setup.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    precision = DTYPES[setup.precision]
+    is_mixed = setup.method == "full" and precision is not torch.float32
+    model.config._attn_implementation = _PLAIN
+    rows = batch.input_ids.view(setup.micro_batch, setup.length)
+    with autocast(torch.device("cpu"), precision if is_mixed else None):
+        logits = model(input_ids=rows).logits.float()
+    labels = torch.zeros(setup.micro_batch, dtype=torch.long)
+    return functional.cross_entropy(logits, labels), None
 
 
 def _materialise(trainable: Trainable) -> Trainable:
@@ -372,13 +412,17 @@ def _recipe(setup: TrainingSetup) -> Recipe:
 def _build(config: Mapping[str, Any], setup: TrainingSetup) -> PreTrainedModel:
     """Return the model on a fake GPU, its weights in the type that training holds them in."""
     kind = str(config.get("model_type", ""))
+    rope = config.get("rope_parameters") or {}
+    if rope.get("rope_type") == "dynamic":  # it looks at positions, which hold no data here
+        config = {**config, "rope_parameters": {**rope, "rope_type": "default"}}
     try:
         known = AutoConfig.for_model(**{**config, "model_type": kind, "pad_token_id": None})
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"transformers knows no architecture {kind!r}: {error}") from error
     dtype = torch.float32 if setup.method == "full" else DTYPES[setup.precision]
+    auto = AutoModelForSequenceClassification if kind in ENCODERS else AutoModelForCausalLM
     with no_init_weights():
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+        model: PreTrainedModel = auto.from_config(  # type: ignore[no-untyped-call]
             known, dtype=dtype, attn_implementation="eager"
         )
     model.tie_weights()
