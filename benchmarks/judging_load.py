@@ -27,12 +27,11 @@ from urllib.parse import urlencode
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from unit.judging.sample_pack import CRITERIA, new_study
-
 from qingting.judging.people import Guest, invite
 from qingting.judging.tokens import now_ms
 from qingting.store.database import open_database
 from qingting.store.judging_tables import Assignment, Judgment, Unit
+from unit.judging.sample_pack import CRITERIA, new_study
 
 ARMS = tuple(f"arm{n}" for n in range(13))
 
