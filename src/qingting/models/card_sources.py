@@ -8,12 +8,17 @@ from typing import Any
 
 from qingting.core.errors import ModelError
 from qingting.models.card_draft import draft_card, read_config_file
+from qingting.models.hubs import Hub, HubName
 
 _MAX_CONFIG_BYTES = 1 << 20
 
 
-def drafted(source: str) -> dict[str, Any]:
+def drafted(source: str, *, hub: Hub | None = None) -> dict[str, Any]:
     """Return the drafted card of a folder, a config.json or a hub id, parameters counted.
+
+    Args:
+        source: a path, or ``ID``, ``hf:ID``, ``ms:ID``.
+        hub: to be asked instead of the one that the environment names.
 
     Raises:
         NotFoundError: there is no such folder or model.
@@ -25,29 +30,27 @@ def drafted(source: str) -> dict[str, Any]:
         name = folder.resolve().name
         card = draft_card(read_config_file(path), name=name)
     else:
-        hub, identity = _hub_of(source)
+        name, identity = _hub_of(source)
+        asked = hub or Hub.from_environment(name)
         card = draft_card(
-            _config_on_hub(hub, identity), name=identity.split("/")[-1], hub_id=identity
+            _config_on_hub(asked, identity), name=identity.split("/")[-1], hub_id=identity
         )
-        if hub == "ms":
+        if asked.name == "ms":
             card["hub"] = {"huggingface": None, "modelscope": identity}
     card["parameters"] = _count(card)
     return card
 
 
-def _hub_of(source: str) -> tuple[str, str]:
-    for prefix in ("hf", "ms"):
-        if source.startswith(f"{prefix}:"):
-            return prefix, source.removeprefix(f"{prefix}:")
-    return "hf", source
+def _hub_of(source: str) -> tuple[HubName, str]:
+    if source.startswith("ms:"):
+        return "ms", source.removeprefix("ms:")
+    return "hf", source.removeprefix("hf:")
 
 
-def _config_on_hub(hub: str, identity: str) -> dict[str, Any]:
-    from qingting.models.hubs import Hub
-
-    client = Hub.from_environment(hub)  # type: ignore[arg-type]
-    listing = client.list_files(identity, None)
-    with client.open(client.file_url(listing, "config.json")) as file:
+def _config_on_hub(hub: Hub, identity: str) -> dict[str, Any]:
+    """Return the configuration of a model on a hub; nothing else is fetched."""
+    listing = hub.list_files(identity, None)
+    with hub.open(hub.file_url(listing, "config.json")) as file:
         content = file.read(_MAX_CONFIG_BYTES)
     try:
         config = json.loads(content)
