@@ -40,6 +40,8 @@ def test_a_model_that_is_not_there_is_named():
 
 
 def test_a_configuration_that_is_no_json_is_one_clear_line():
-    with hub_server.serve(hub_server.FakeHub({"config.json": b"<html>"})) as fake:
-        with pytest.raises(ModelError, match="its config.json is not JSON"):
-            drafted("owner/name", hub=Hub("hf", fake.endpoint, timeout_s=5.0))
+    with (
+        hub_server.serve(hub_server.FakeHub({"config.json": b"<html>"})) as fake,
+        pytest.raises(ModelError, match=r"its config\.json is not JSON"),
+    ):
+        drafted("owner/name", hub=Hub("hf", fake.endpoint, timeout_s=5.0))
