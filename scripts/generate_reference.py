@@ -140,6 +140,11 @@ _PLACES = (
     ("evaluations.inference", "InferenceEvaluation"),
     ("evaluations.classification", "ClassificationEvaluation"),
     ("analysis", "AnalysisSpec"),
+    ("judging", "CampaignSpec"),
+    ("judging.scenarios", "ScenarioChoice"),
+    ("judging.quality", "QualitySpec"),
+    ("judging.exclusion", "ExclusionSpec"),
+    ("judging.conversation", "ConversationSpec"),
     ("report", "ReportSpec"),
     ("resources", "Resources"),
 )

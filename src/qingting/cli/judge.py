@@ -20,7 +20,13 @@ app.add_typer(judge_owner.app, name="owner", help="Add owners; make links that s
 
 @app.command("create")
 def create(
-    spec: Annotated[Path, typer.Argument(help="YAML file of the study.")],
+    spec: Annotated[
+        Path | None,
+        typer.Argument(
+            help="YAML file of the study. [default: `judging` of the run's experiment]",
+            show_default=False,
+        ),
+    ] = None,
     answers: Annotated[
         Path | None,
         typer.Option(help="CSV or JSON Lines: arm, scenario, language, answer."),
@@ -42,16 +48,27 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a study from its file and the answers to judge, and show the work it takes."""
+    import json
+
     from qingting.domains.judging_pack import load_judging_pack
     from qingting.judging.answers import answers_of_run, complete_items, read_answers
     from qingting.judging.campaigns import change_state, create_campaign, load_campaign
     from qingting.judging.endpoints import parse_endpoints
     from qingting.judging.tokens import now_ms
+    from qingting.spec.judging import CampaignSpec
 
-    wanted = load_campaign(spec)
     if (answers is None) == (run is None) and not endpoint:
         raise typer.BadParameter("name the answers to judge: --answers FILE or --run FOLDER")
-    given = read_answers(answers) if answers else answers_of_run(run) if run else ()
+    of_run = answers_of_run(run) if run else None
+    given = read_answers(answers) if answers else of_run.answers if of_run else ()
+    if spec is not None:
+        wanted = load_campaign(spec)
+    elif of_run is not None and of_run.judging is not None:
+        wanted = CampaignSpec.model_validate_json(json.dumps(of_run.judging))
+    else:
+        raise typer.BadParameter(
+            "name the file of the study; only a run whose experiment has `judging` knows its own"
+        )
     n_left_out = 0
     if complete_only:
         given, n_left_out = complete_items(given)

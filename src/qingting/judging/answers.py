@@ -145,8 +145,17 @@ def _twice(answers: Sequence[Answer]) -> list[Problem]:
     return problems
 
 
-def answers_of_run(work: Path) -> tuple[Answer, ...]:
-    """Return what every arm of a finished run answered to the held-out prompts.
+@dataclass(frozen=True)
+class Run:
+    """What a finished run offers to judge: answers, and the study that its experiment asks for."""
+
+    answers: tuple[Answer, ...]
+    judging: Mapping[str, Any] | None
+    """The experiment's ``judging`` section, as JSON."""
+
+
+def answers_of_run(work: Path) -> Run:
+    """Return what every arm of a finished run answered, to scenarios or else to held-out prompts.
 
     Raises:
         NotFoundError: the folder holds no finished report with answers.
@@ -163,20 +172,22 @@ def answers_of_run(work: Path) -> tuple[Answer, ...]:
             "the one that holds artifacts/"
         )
     report = max(reports, key=lambda artifact: str(artifact.manifest["finished"]))
-    inputs: Mapping[str, str] = report.manifest["ingredients"]["inputs"]
-    prompts = {row["id"]: row for row in _rows(store, inputs.get("prompts"), "prompts.jsonl")}
-    answers = []
-    for role, key in inputs.items():
-        if not role.startswith("generate/"):
-            continue
-        for row in _rows(store, key, "responses.jsonl"):
-            prompt = prompts.get(row["id"])
-            if prompt is None or not row["text"].strip():
-                continue
-            answers.append(_of_run(role.removeprefix("generate/"), row["text"], prompt))
+    ingredients = report.manifest["ingredients"]
+    inputs: Mapping[str, str] = ingredients["inputs"]
+    arms = [str(arm["id"]) for arm in ingredients["config"]["arms"]]
+    # scenarios are what a study is about; without them the held-out prompts serve
+    part = "scenarios" if "scenarios" in inputs else "prompts"
+    suffix = "/scenarios" if part == "scenarios" else ""
+    prompts = {row["id"]: row for row in _rows(store, inputs.get(part), "prompts.jsonl")}
+    answers = [
+        _of_run(arm, row["text"], prompts[row["id"]])
+        for arm in arms
+        for row in _rows(store, inputs.get(f"generate/{arm}{suffix}"), "responses.jsonl")
+        if row["id"] in prompts and row["text"].strip()
+    ]
     if not answers:
         raise NotFoundError(f"{work}: this run holds no answers to judge (evaluations.text is off)")
-    return tuple(answers)
+    return Run(tuple(answers), ingredients["config"]["experiment"].get("judging"))
 
 
 def _rows(store: ArtifactStore, key: str | None, name: str) -> list[dict[str, Any]]:
@@ -195,7 +206,7 @@ def _of_run(arm: str, text: str, prompt: Mapping[str, Any]) -> Answer:
     )
     return Answer(
         arm=arm,
-        ref=str(prompt["id"]),
+        ref=str(prompt.get("scenario", prompt["id"])),
         language=prompt["language"],
         turns=({"role": "assistant", "content": text},),
         prompt=turns,

@@ -157,6 +157,14 @@ class Builder:
                         f"Known: {', '.join(Repair)}.",
                     )
                 )
+        judging = self.experiment.judging
+        if judging is not None and judging.domain not in pack_names():
+            self.problems.append(
+                Problem(
+                    "judging.domain",
+                    f"no pack {judging.domain!r} ships.{did_you_mean(judging.domain, pack_names())}",
+                )
+            )
         text = self.experiment.evaluations.text
         for name in text.metrics if text else ():
             if name not in METRICS:
@@ -212,7 +220,23 @@ class Builder:
             inputs={"data": "prepare_data"},
         )
         self._knowledge_stage(knowledge)
+        self._scenarios_stage()
         self._schedule_stages()
+
+    def _scenarios_stage(self) -> None:
+        """Plan the scenarios that people will judge, where the experiment asks for judging."""
+        judging = self.experiment.judging
+        if judging is None or judging.mode == "conversation":
+            return  # conversations are held by `judge converse`, or live
+        self._add(
+            "prepare_scenarios",
+            config={
+                "scenarios": judging.scenarios.model_dump(mode="json"),
+                "languages": list(judging.languages),
+                "system_prompt": self._system_prompt(),
+            },
+            sources={"pack": find_pack(judging.domain).folder / "judging"},
+        )
 
     def _knowledge_stage(self, knowledge: Path | None) -> None:
         experiment, data = self.experiment, self.experiment.data
@@ -351,6 +375,24 @@ class Builder:
                 inputs=exported | {"prompts": "prepare_knowledge"},
                 **worker,
             )
+        if any(stage.kind == "prepare_scenarios" for stage in self.stages):
+            assert self.experiment.judging is not None
+            settings = {
+                "max_new_tokens": self.experiment.judging.max_new_tokens,
+                "min_new_tokens": 0,
+                "batch_size": 8,
+                "temperature": wanted.text.temperature if wanted.text else 0.0,
+                "top_p": wanted.text.top_p if wanted.text else 1.0,
+                "repetition_penalty": wanted.text.repetition_penalty if wanted.text else 1.0,
+                "seed": arm.seed or 0,
+            }
+            self._add(
+                "generate",
+                f"{arm.id}/scenarios",
+                config=common | settings,
+                inputs=exported | {"prompts": "prepare_scenarios"},
+                **worker,
+            )
         by_likelihood = knowledge is not None and "likelihood" in knowledge.methods
         if wanted.likelihood or by_likelihood:
             inputs = exported | {"data": self.data_stage}
@@ -403,12 +445,14 @@ class Builder:
         }
         if self.prompts_stage is not None:
             inputs["prompts"] = self.prompts_stage
-        if "prepare_knowledge" in known:
-            inputs["knowledge"] = "prepare_knowledge"
+        for part in ("knowledge", "scenarios"):
+            if f"prepare_{part}" in known:
+                inputs[part] = f"prepare_{part}"
         for arm in arms:
             for identity in (
                 *(f"{kind}/{arm.id}" for kind in ARM_KINDS),
                 f"generate/{arm.id}/knowledge",
+                f"generate/{arm.id}/scenarios",
             ):
                 if identity in known:
                     inputs[identity] = identity

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from qingting.spec.base import Frozen
+from qingting.spec.judging import CampaignSpec
 from qingting.spec.recipe import PositiveInt, Recipe
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -191,6 +192,11 @@ class Experiment(Frozen):
     recipe: Recipe = Recipe()
     evaluations: Evaluations = Evaluations()
     analysis: AnalysisSpec = AnalysisSpec()
+    judging: CampaignSpec | None = Field(
+        None,
+        description="Have every arm answer scenarios, for `qingting judge create --run`.",
+        exclude_if=_is_none,
+    )
     report: ReportSpec = ReportSpec()
     resources: Resources = Resources()
 
@@ -209,7 +215,9 @@ class Experiment(Frozen):
                 raise ValueError(
                     f"model name {label!r}: use letters, digits, dots and dashes; set name"
                 )
-        reserved = sorted({"data", "prompts", "knowledge", "analysis", "schedule"} & set(labels))
+        reserved = sorted(
+            {"data", "prompts", "knowledge", "scenarios", "analysis", "schedule"} & set(labels)
+        )
         if reserved:
             raise ValueError(
                 f"{reserved[0]!r} names a part of the run: give that model another name"

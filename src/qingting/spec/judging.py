@@ -23,12 +23,16 @@ NotNegativeInt = Annotated[int, Field(ge=0)]
 class ScenarioChoice(Frozen):
     """Which scenarios of the domain pack are judged; all of them unless narrowed."""
 
-    kinds: tuple[Kind, ...] = Field(("counselling", "psychoeducation", "crisis"), min_length=1)
+    kinds: tuple[Kind, ...] = Field(
+        ("counselling", "psychoeducation", "crisis"),
+        min_length=1,
+        description="Kinds of scenario.",
+    )
     topics: tuple[str, ...] | None = Field(None, description="All topics where null.")
     n: PositiveInt | None = Field(
         None, description="How many, spread evenly over kinds and topics; all where null."
     )
-    seed: NotNegativeInt = 7
+    seed: NotNegativeInt = Field(7, description="Of the choice, where n is given.")
 
 
 class ExclusionSpec(Frozen):
@@ -88,12 +92,18 @@ class ConversationSpec(Frozen):
 class CampaignSpec(Frozen):
     """One study of one mode, from what is judged to the rule of the decision."""
 
-    name: Annotated[str, Field(min_length=1, max_length=80)] = "study"
-    mode: Mode = "single"
-    languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("zh", "en")
+    name: Annotated[str, Field(min_length=1, max_length=80, description="What raters see.")] = (
+        "study"
+    )
+    mode: Mode = Field("single", description="What one judgment is of.")
+    languages: tuple[Language, ...] = Field(
+        ("zh", "en"), min_length=1, description="Each rater judges in one of them."
+    )
     arms: tuple[str, ...] | None = Field(None, description="Names of arms; all where null.")
     domain: str = Field("counselling", description="The pack that holds rubric and scenarios.")
-    scenarios: ScenarioChoice = ScenarioChoice()
+    scenarios: ScenarioChoice = Field(
+        ScenarioChoice(), description="Which scenarios of the pack are judged."
+    )
     raters_per_unit: PositiveInt = Field(
         3, description="Raters of each answer (or pair); below 3 agreement is weak."
     )
@@ -101,24 +111,37 @@ class CampaignSpec(Frozen):
         None, description="Pairs: the budget of judgments; every pair on every item where null."
     )
     n_raters: PositiveInt = Field(6, description="How many people are expected to judge.")
-    minutes_per_judgment: Positive = 2.5
+    minutes_per_judgment: Positive = Field(2.5, description="To plan hours with.")
     items_may_return: bool = Field(
         True, description="Whether a rater may see a scenario again with another arm."
     )
-    max_crisis_in_a_row: PositiveInt = 2
+    max_crisis_in_a_row: PositiveInt = Field(
+        2, description="Items of crisis that one person sees without another between."
+    )
     lease_minutes: Positive = Field(30.0, description="How long an item is kept for a rater.")
     active: bool = Field(False, description="Pairs: choose by information, with a uniform floor.")
-    uniform_floor: Annotated[float, Field(gt=0.0, le=1.0)] = 0.3
-    quality: QualitySpec = QualitySpec()
-    exclusion: ExclusionSpec = ExclusionSpec()
-    conversation: ConversationSpec = ConversationSpec()
+    uniform_floor: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        0.3, description="With active: the share of choices that is spread evenly."
+    )
+    quality: QualitySpec = Field(
+        QualitySpec(), description="Checks among the judgments, and training before them."
+    )
+    exclusion: ExclusionSpec = Field(
+        ExclusionSpec(), description="Rules by which raters are left out."
+    )
+    conversation: ConversationSpec = Field(
+        ConversationSpec(), description="Mode conversation: how conversations come about."
+    )
     decision: str | None = Field(
         None, description="File with the rule of the decision, as `stats decide` reads it."
+    )
+    max_new_tokens: PositiveInt = Field(
+        256, description="In an experiment: the longest answer to a scenario, in tokens."
     )
     contact: Annotated[str, Field(min_length=3)] = Field(
         "the person who invited you", description="Whom raters may ask; stands on every page."
     )
-    seed: NotNegativeInt = 7
+    seed: NotNegativeInt = Field(7, description="Of the order in which work is given.")
 
     @model_validator(mode="after")
     def _fits_its_mode(self) -> CampaignSpec:

@@ -23,6 +23,7 @@ STAGES = MappingProxyType(
         "prepare_data": "qingting.stages.prepare_data:run",
         "prepare_prompts": "qingting.stages.prepare_prompts:run",
         "prepare_knowledge": "qingting.stages.prepare_knowledge:run",
+        "prepare_scenarios": "qingting.stages.prepare_scenarios:run",
         "prepare_texts": "qingting.stages.prepare_texts:run",
         "prepare_continuations": "qingting.stages.prepare_continuations:run",
         "measure": "qingting.stages.measure:run",

@@ -202,3 +202,27 @@ def test_six_small_models_and_a_bert_ship():
         "llama3.1-tiny",
         "qwen2.5-tiny",
     ]
+
+
+def test_judging_has_every_arm_answer_the_scenarios():
+    plain = {stage.id: stage for stage in build(experiment(), base=EXAMPLES).stages}
+    judged = {
+        stage.id: stage
+        for stage in build(
+            experiment('"judging": {"languages": ["zh"], "max_new_tokens": 99}'), base=EXAMPLES
+        ).stages
+    }
+    assert not any("scenarios" in identity for identity in plain)
+    new = set(judged) - set(plain)
+    arms = [stage.arm for stage in judged.values() if stage.kind == "evaluate"]
+    assert new == {"prepare_scenarios", *(f"generate/{arm}/scenarios" for arm in arms)}
+    assert {judged[f"generate/{arm}/scenarios"].config["max_new_tokens"] for arm in arms} == {99}
+    assert judged["report"].inputs["scenarios"] == "prepare_scenarios"
+    # what was there before keeps its configuration, so nothing is computed again
+    for identity in set(plain) - {"report"}:
+        assert judged[identity].config == plain[identity].config
+
+
+def test_a_pack_for_judging_that_does_not_ship_is_told_with_the_rest():
+    with pytest.raises(SpecificationError, match=r"judging\.domain: no pack 'counseling' ships"):
+        build(experiment('"judging": {"domain": "counseling"}'), base=EXAMPLES)
