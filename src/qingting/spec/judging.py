@@ -138,8 +138,8 @@ class CampaignSpec(Frozen):
     max_new_tokens: PositiveInt = Field(
         256, description="In an experiment: the longest answer to a scenario, in tokens."
     )
-    contact: Annotated[str, Field(min_length=3)] = Field(
-        "the person who invited you", description="Whom raters may ask; stands on every page."
+    contact: Annotated[str, Field(min_length=3)] | None = Field(
+        None, description="Whom raters may ask, on every page; null: whoever invited them."
     )
     seed: NotNegativeInt = Field(7, description="Of the order in which work is given.")
 

@@ -15,6 +15,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "my_progress": ("我的进度", "My progress"),
     "sign_out": ("退出登录", "Sign out"),
     "contact": ("联系人", "Contact"),
+    "contact_default": ("邀请您的人", "whoever invited you"),
     "problem": ("出了点问题", "Something went wrong"),
     "back_to_work": ("回到评价", "Back to judging"),
     "hotlines": ("需要帮助时", "If you need support"),

@@ -29,6 +29,7 @@ from qingting.web.auth import (
 )
 from qingting.web.forms import Form, judgment_of, text_of
 from qingting.web.pages import LANGUAGE_COOKIE, page
+from qingting.web.words import words_of
 
 router = APIRouter(include_in_schema=False)
 Serves = Annotated[Services, Depends(services_of)]
@@ -39,11 +40,16 @@ def _go(path: str) -> RedirectResponse:
     return RedirectResponse(path, status_code=303)
 
 
+def contact_of(campaign: Campaign, language: str) -> str:
+    """Return whom raters may ask, in words where the study names nobody."""
+    return str(campaign.spec["contact"] or words_of("contact_default", language))
+
+
 def _shared(campaign: Campaign, rater: Rater, caller: Caller) -> dict[str, Any]:
     """Return what every page of a rater holds."""
     return {
         "study": campaign.name,
-        "contact": campaign.spec["contact"],
+        "contact": contact_of(campaign, rater.language),
         "hotlines": texts_of(campaign)["hotlines"],
         "csrf_token": caller.csrf_token,
         "language": rater.language,
@@ -60,7 +66,7 @@ def invitation(request: Request, secret: str, services: Serves) -> Response:
             "invitation.html",
             language=rater.language,
             study=campaign.name,
-            contact=campaign.spec["contact"],
+            contact=contact_of(campaign, rater.language),
             secret=secret,
         )
 
