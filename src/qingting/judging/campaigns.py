@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,10 @@ def _counted(campaign: Campaign, spec: CampaignSpec, maker: _Maker) -> Created:
             f"{spec.n_raters} raters cannot give {spec.raters_per_unit} judgments of every unit in "
             f"{n_languages} languages; each reads one language"
         )
+    if checks and not maker.n_checks:
+        warnings.append(
+            "the pack has no checks for this mode: training and calibration are left out"
+        )
     if campaign.rule is None:
         warnings.append("no rule of a decision is registered; results will be descriptive")
     return Created(
@@ -204,7 +209,7 @@ class _Maker:
         self.arm_ids: dict[str, int] = {}
         self.main_items: dict[str, list[Item]] = {}
         self.n_places_in: dict[str, int] = {}
-        self.n_items = self.n_units = self.n_masked = 0
+        self.n_items = self.n_units = self.n_masked = self.n_checks = 0
 
     def add_arms(self, names: Sequence[str], endpoints: Mapping[str, Mapping[str, str]]) -> None:
         for name in names:
@@ -308,6 +313,9 @@ class _Maker:
 
     def add_checks(self) -> None:
         """Add calibration items and attention checks, with the judgment that each expects."""
+        if self.spec.mode == "pair":
+            self._add_pair_checks()
+            return
         scenarios = {one.id: one for one in self.pack.scenarios}
         for role, checks in (
             ("calibration", self.pack.calibration),
@@ -319,11 +327,39 @@ class _Maker:
                         scenarios[check.scenario], language, role=role, ref=check.id
                     )
                     item.reference = check.expected_in(language)
-                    self.session.add(item)
-                    self.session.flush()
-                    turns = [{"role": "assistant", "content": check.response.text_in(language)}]
-                    self._add_response(item, None, turns)
-                    self._add_unit(item, (), role=role, n_wanted=UNLIMITED)
+                    self._add_check(item, [check.response.text_in(language)])
+
+    def _add_pair_checks(self) -> None:
+        """Add pairs of calibration answers to one scenario; what is rated higher is preferred."""
+        scenarios = {one.id: one for one in self.pack.scenarios}
+        for one, other in combinations(self.pack.calibration, 2):
+            if one.scenario != other.scenario or one.reference == other.reference:
+                continue
+            for language in self.spec.languages:
+                item = self._scenario_item(
+                    scenarios[one.scenario],
+                    language,
+                    role="calibration",
+                    ref=f"{one.id}+{other.id}",
+                )
+                item.reference = {
+                    "preferences": {
+                        criterion: _preferred(point, other.reference[criterion])
+                        for criterion, point in one.reference.items()
+                    },
+                    "safety": {"left": one.safety, "right": other.safety},
+                    "why": "\n\n".join(each.why.text_in(language) for each in (one, other)),
+                }
+                self._add_check(item, [each.response.text_in(language) for each in (one, other)])
+
+    def _add_check(self, item: Item, answers: Sequence[str]) -> None:
+        self.session.add(item)
+        self.session.flush()
+        for answer in answers:
+            self._add_response(item, None, [{"role": "assistant", "content": answer}])
+            self.session.flush()  # responses are shown in the order of their ids
+        self._add_unit(item, (), role=item.role, n_wanted=UNLIMITED)
+        self.n_checks += 1
 
     def add_units(self) -> None:
         """Add what is judged, the same for every language."""
@@ -365,6 +401,10 @@ class _Maker:
             language: {"n_places": n, "n_per_rater": ceil(n / n_raters / (1 - checks))}
             for language, n in self.n_places_in.items()
         }
+
+
+def _preferred(left: int, right: int) -> str:
+    return "tie" if left == right else "left" if left > right else "right"
 
 
 def registered_digest(session: Session, campaign: Campaign) -> str:

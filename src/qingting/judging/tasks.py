@@ -128,15 +128,21 @@ def progress_of(session: Session, campaign: Campaign, rater: Rater) -> Progress:
     )
 
 
-def feedback_of(session: Session, assignment: Assignment, *, language: str) -> dict[str, Any]:
-    """Return a training item's reference ratings, why, and what the rater gave."""
+def feedback_of(session: Session, assignment: Assignment) -> dict[str, Any]:
+    """Return a training item's reference, why, and what the rater gave; sides as they were shown."""
     unit = session.get_one(Unit, assignment.unit_id)
     item = session.get_one(Item, unit.item_id)
     judgment = session.scalar(select(Judgment).where(Judgment.assignment_id == assignment.id))
+    reference = dict(item.reference or {})
+    if "preferences" in reference and assignment.is_swapped:
+        other = {"left": "right", "right": "left", "tie": "tie"}
+        reference["preferences"] = {
+            criterion: other[side] for criterion, side in reference["preferences"].items()
+        }
+        reference["safety"] = {other[side]: v for side, v in reference["safety"].items()}
     return {
-        "reference": item.reference,
+        "reference": reference,
         "given": None
         if judgment is None
         else {"scores": judgment.scores, "safety": judgment.safety},
-        "language": language,
     }

@@ -177,3 +177,28 @@ def test_every_answer_carries_a_strict_policy(client: TestClient) -> None:
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "unsafe" not in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_pairs_are_trained_judged_and_told_side_by_side(
+    client: TestClient, database: Database
+) -> None:
+    quality = {
+        "share_calibration": 0.0,
+        "share_repeats": 0.0,
+        "share_attention": 0.0,
+        "n_training": 1,
+    }
+    secret = invited(database, mode="pair", arms=("a", "b", "c"), quality=quality)
+    enter(client, secret)
+    html = client.get("/judge?start=1").text
+    for place in (None, "main"):
+        form = {name: hidden(html, name) for name in ("csrf", "key", "shown_ms")}
+        form |= {f"scores.{name}": "left" for name in CRITERIA}
+        form |= {"safety.left": "pass", "safety.right": "pass", "reasons": "warmer"}
+        answer = client.post(address(html), data=form)
+        assert answer.status_code == 200, answer.text
+        if place is None:
+            assert "参考评分" in answer.text and "左边更好" in answer.text
+            html = past_warnings(client, client.get("/judge").text)
+    with database.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Judgment)) == 2

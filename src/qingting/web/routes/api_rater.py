@@ -228,7 +228,7 @@ def feedback(assignment: str, caller: Rating, services: Serves) -> dict[str, Any
         found = desk.find_assignment(session, rater, assignment)
         if found.role != "training" or found.state != "done":
             raise JudgingError("assignment_unknown", language=rater.language)
-        return feedback_of(session, found, language=rater.language)
+        return feedback_of(session, found)
 
 
 @router.post("/assignments/{assignment}/skip", status_code=204)

@@ -277,7 +277,7 @@ def feedback(request: Request, public_id: str, caller: RaterCaller, services: Se
             request,
             "feedback.html",
             task=task_of(session, campaign, assignment),
-            feedback=feedback_of(session, assignment, language=rater.language),
+            feedback=feedback_of(session, assignment),
             rubric=texts_of(campaign)["rubric"],
             **_shared(campaign, rater, caller),
         )
