@@ -57,10 +57,11 @@ class Server:
             *(sys.executable, "-m", "qingting.cli.main", "judge", "serve"),
             *("--database", address, "--port", str(self.port), "--snapshots", str(folder)),
         ]
-        self._log = (folder / "server.log").open("a")
+        self._log = folder / "server.log"
 
     def start(self) -> None:
-        self.process = subprocess.Popen(self._command, stdout=self._log, stderr=self._log)
+        with self._log.open("a") as log:
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
         for _ in range(300):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
@@ -73,8 +74,7 @@ class Server:
         self.process.wait()
 
     def log(self) -> str:
-        self._log.flush()
-        return Path(self._log.name).read_text()
+        return self._log.read_text()
 
 
 def rate(server: Server, secret: str, tally: Tally, stop: threading.Event, seed: int) -> None:
