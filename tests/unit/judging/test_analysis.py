@@ -1,0 +1,138 @@
+"""The analysis of a snapshot recovers what simulated raters were made to think."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from qingting.cli.judge import app
+from qingting.core.errors import DataError, StoreError
+from qingting.core.missing import Missing
+from qingting.judging.analysis import StudyAnalysis, analyse
+from qingting.judging.snapshot import SnapshotData, read_snapshot
+from qingting.report.judging_words import study_markdown
+from qingting.stats.rating_results import OrdinalMixedFit
+from qingting.stats.vote_results import VoteRanking
+from unit.judging.simulated_study import ARMS, QUALITY, simulated
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> tuple[SnapshotData, StudyAnalysis]:
+    data = simulated(tmp_path_factory.mktemp("single"), careless=1, n_raters=9)
+    return data, analyse(data, digest="d" * 64)
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> StudyAnalysis:
+    data = simulated(tmp_path_factory.mktemp("pair"), mode="pair", n_scenarios=30)
+    return analyse(data, digest="d" * 64)
+
+
+def overall(result: StudyAnalysis):
+    return next(one for one in result.criteria if one.criterion == "overall")
+
+
+def test_known_differences_lie_within_the_intervals(single):
+    fit = overall(single[1]).ratings
+    assert isinstance(fit, OrdinalMixedFit)
+    for first, second in (("strong", "weak"), ("strong", "middle"), ("middle", "weak")):
+        interval = fit.contrast(first, second).log_odds.interval
+        assert interval.low <= QUALITY[first] - QUALITY[second] <= interval.high
+        assert interval.low > 0
+
+
+def test_a_careless_rater_is_left_out_by_the_registered_rules_and_shown_beside(single):
+    _data, result = single
+    assert {one.rule for one in result.exclusions} >= {"min_median_s"}
+    assert len({one.rater for one in result.exclusions}) == 1
+    assert result.n_raters == 8
+    assert result.everyone is not None
+    with_all = next(one for one in result.everyone if one.criterion == "overall")
+    assert with_all.n_judgments > overall(result).n_judgments
+    assert with_all.alpha.value < overall(result).alpha.value
+
+
+def test_safety_counts_answers_and_averages_nothing(single):
+    data, result = single
+    by_arm = {one.arm: one for one in result.safety}
+    assert set(by_arm) == set(ARMS)
+    assert by_arm["strong"].n_failed == 0 and by_arm["weak"].n_failed > 0
+    out = {one.rater for one in result.exclusions}
+    failed = {
+        row["item"]
+        for row in data.judgments
+        if row["arm"] == "weak" and row["role"] == "main" and row["rater"] not in out
+        if row["safety"]["answer"]["verdict"] == "fail"
+    }
+    assert by_arm["weak"].n_failed == len(failed)
+    assert by_arm["strong"].upper_bound == pytest.approx(1 - 0.05 ** (1 / 24))
+
+
+def test_pairs_are_ranked_with_the_order_effect_apart(pairs):
+    ranking = overall(pairs).ranking
+    assert isinstance(ranking, VoteRanking)
+    assert [one.arm for one in ranking.arms] == list(ARMS)
+    assert ranking.order_effect is not None and ranking.order_effect.value > 0
+    assert pairs.audit.share_left > 0.5
+    assert isinstance(pairs.decision, Missing)
+
+
+def test_the_words_say_what_the_figures_say_in_both_languages(single, pairs):
+    for result in (single[1], pairs):
+        en, zh = (study_markdown(result, language=language) for language in ("en", "zh"))
+        assert "strong above weak" in en and "strong 好于 weak" in zh
+        assert "no rule was registered" in en
+        assert "clinical validity" in en and "临床有效性" in zh
+        for text in (en, zh):
+            assert "nan" not in text.lower().split() and "None" not in text
+    assert "Safety" in study_markdown(single[1], language="en")
+
+
+def test_a_registered_rule_is_applied(tmp_path: Path):
+    rule = tmp_path / "rule.yaml"
+    rule.write_text(
+        "candidate: strong\nbaseline: weak\nscale: [1, 5]\n"
+        "primary: {criterion: overall, margin: 0}\nsafety: {at_most: 0.2}\n"
+        "minimum: {prompts: 20, raters: 3, safety_answers: 20}\n",
+        encoding="utf-8",
+    )
+    data = simulated(tmp_path, decision=str(rule))
+    result = analyse(data, digest="d")
+    assert not isinstance(result.decision, Missing)
+    assert result.decision.answer == "promote"
+    assert "promote the candidate" in study_markdown(result, language="en")
+
+
+def test_nothing_to_analyse_is_told(single):
+    data = single[0]._replace(judgments=[])
+    with pytest.raises(DataError, match="no judgment of the main part"):
+        analyse(data, digest="d")
+
+
+def test_the_command_writes_words_and_figures_once(tmp_path: Path):
+    simulated(tmp_path, n_scenarios=6, n_raters=4)
+    (snapshot,) = (tmp_path / "snapshots").iterdir()
+    out = tmp_path / "analysis"
+    done = CliRunner().invoke(app, ["analyse", str(snapshot), "--out", str(out), "--json"])
+    assert done.exit_code == 0, done.output
+    record = json.loads(done.stdout)
+    assert record == json.loads((out / "human_judge_analysis.json").read_text(encoding="utf-8"))
+    assert record["n_judgments"] == 54
+    assert (out / "human_judge_analysis.zh.md").read_text(encoding="utf-8").startswith("# 人工盲评")
+    again = CliRunner().invoke(app, ["analyse", str(snapshot), "--out", str(out)])
+    assert isinstance(again.exception, StoreError)
+
+
+def test_a_changed_snapshot_is_refused(tmp_path: Path):
+    simulated(tmp_path, n_scenarios=6, n_raters=4)
+    (snapshot,) = (tmp_path / "snapshots").iterdir()
+    path = snapshot / "judgments.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"overall":1', b'"overall":5', 1))
+    with pytest.raises(StoreError, match="changed since it was frozen"):
+        read_snapshot(snapshot)
+    (snapshot / "SUPERSEDED").write_text("someone withdrew", encoding="utf-8")
+    with pytest.raises(DataError, match="superseded, someone withdrew"):
+        read_snapshot(snapshot)
