@@ -82,7 +82,7 @@ class _Page:
         found = self.result.decision
         if isinstance(found, Missing):
             return self.say(
-                f"没有（{found.reason}）。结果只作描述。",
+                f"没有（{_in_chinese(found.reason)}）。结果只作描述。",
                 f"none ({found.reason}). The results are descriptive.",
             )
         words = self.say(*_ANSWERS[found.answer])
@@ -197,7 +197,7 @@ class _Page:
                     ),
                     contrasts,
                 ),
-                *(f"- {note}" for note in fit.notes),
+                *(f"- {_in_chinese(note) if self.is_zh else note}" for note in fit.notes),
             ]
         reason = one.ratings if one.ratings is not None else one.ranking
         return [f"{self.say('没有结果', 'no result')}: {getattr(reason, 'reason', '')}"]
@@ -322,6 +322,24 @@ class _Page:
                 f"Snapshot `{r.digest}`; fixed in advance: `{r.study['registered_digest']}`.",
             ),
         ]
+
+
+_CHINESE = (
+    ("no rule was registered before the first judgment", "第一次评价之前没有登记决策规则"),
+    (
+        "the rule speaks of scores; this study compared pairs",
+        "登记的规则针对评分，而本研究是两两比较",
+    ),
+    ("estimated at 0 (the boundary): the variation of ", "以下差异的估计值为 0（在边界上）："),
+)
+"""Reasons and notes that a reader of the Chinese page meets most often."""
+
+
+def _in_chinese(text: str) -> str:
+    for english, chinese in _CHINESE:
+        if text.startswith(english):
+            return chinese + text.removeprefix(english)
+    return text
 
 
 def _is_small(p: float | Missing) -> bool:

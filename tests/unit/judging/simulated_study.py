@@ -49,7 +49,7 @@ def simulated(
         names = {arm.id: arm.name for arm in session.query(Arm)}
         raters = [new_rater(session, campaign) for _ in range(n_raters)]
         severity = rng.normal(0, 0.7, n_raters)
-        cuts = np.sort((*rng.normal(0, 0.2, (n_raters, 4)), -2.2, -0.8, 0.6, 2.0), axis=1)
+        cuts = np.sort(rng.normal(0, 0.2, (n_raters, 4)) + np.array([-2.2, -0.8, 0.6, 2.0]), axis=1)
         of_items = {item.id: rng.normal(0, 0.8) for item in session.query(Item)}
         now, active = AT_MS, list(range(n_raters))
         while active:
