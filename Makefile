@@ -1,4 +1,5 @@
 # make demo   set everything up, run the quickstart, print where the report is
+# make demo-judging   have simulated raters judge, then open the study
 # make test   set everything up, run the tests
 
 PYTHON ?= python3
@@ -6,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-full check format bench bench-gpu verify-stats clean help
+.PHONY: install demo demo-judging test test-full check format bench bench-gpu verify-stats clean help
 
 help:
 	@sed -n 's/^# make/make/p' Makefile; echo "make test-full, make check, make format, make bench, make verify-stats, make clean"
@@ -23,6 +24,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: install
 	$(BIN)/qingting run examples/quickstart.yaml
+
+demo-judging: install
+	$(BIN)/qingting run examples/judging.yaml
+	$(BIN)/qingting judge demo --run runs/judging --force
 
 test: install
 	$(BIN)/python -m pytest -m "not slow" -q

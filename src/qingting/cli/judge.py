@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from qingting.cli import judge_analyse, judge_owner, judge_serve
+from qingting.cli import judge_analyse, judge_demo, judge_owner, judge_serve
 from qingting.cli.judge_options import AsJson, DatabaseOption, StudyOption, opened
 from qingting.cli.output import print_json
 
@@ -16,6 +16,7 @@ app = typer.Typer(no_args_is_help=True)
 _SNAPSHOTS = Path("judging/snapshots")
 app.command("serve")(judge_serve.serve)
 app.command("analyse")(judge_analyse.analyse)
+app.command("demo")(judge_demo.demo)
 app.add_typer(judge_owner.app, name="owner", help="Add owners; make links that sign in once.")
 
 

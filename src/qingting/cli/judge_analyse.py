@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from qingting.cli.judge_options import AsJson, DatabaseOption, opened
 from qingting.cli.output import print_json
+
+if TYPE_CHECKING:
+    from qingting.judging.analysis import StudyAnalysis
 
 
 def analyse(
@@ -28,38 +31,55 @@ def analyse(
     The live database is never analysed; with --database a snapshot that was superseded there is
     refused. Raters are left out by the rules that were registered with the study.
     """
-    import json
-
-    from qingting.core.errors import StoreError
     from qingting.judging.analysis import analyse as analyse_study
     from qingting.judging.snapshot import read_snapshot, refuse_superseded
     from qingting.report.judging_words import study_markdown
-    from qingting.store.atomic import write_bytes
 
-    data = read_snapshot(snapshot)
-    digest = snapshot.resolve().name
     if database is not None:
         with opened(database) as base:
-            refuse_superseded(base, digest)
-    result = analyse_study(data, digest=digest, seed=seed)
-    record = _plain(result)
+            refuse_superseded(base, snapshot.resolve().name)
     if out is not None:
-        files = {
-            "human_judge_analysis.md": study_markdown(result, language="en"),
-            "human_judge_analysis.zh.md": study_markdown(result, language="zh"),
-            "human_judge_analysis.json": json.dumps(record, ensure_ascii=False, indent=2) + "\n",
-        }
-        taken = [name for name in files if (out / name).exists()]
-        if taken and not force:
-            raise StoreError(f"{out / taken[0]} exists; overwrite it with --force")
-        for name, text in files.items():
-            write_bytes(out / name, text.encode())
+        result = write_analysis(snapshot, out, seed=seed, force=force)
+    else:
+        data = read_snapshot(snapshot)
+        result = analyse_study(data, digest=snapshot.resolve().name, seed=seed)
+    record = _plain(result)
     if as_json:
         print_json(record)
     else:
         typer.echo(study_markdown(result, language="en").split("\n## ")[0].strip())
         if out is not None:
             typer.echo(f"\nthe whole analysis: {out / 'human_judge_analysis.md'}")
+
+
+def write_analysis(snapshot: Path, out: Path, *, seed: int, force: bool) -> StudyAnalysis:
+    """Write the words in both languages and the figures into a folder; return the analysis.
+
+    Raises:
+        StoreError: one of the files exists and ``force`` is not set.
+    """
+    import json
+
+    from qingting.core.errors import StoreError
+    from qingting.judging.analysis import analyse as analyse_study
+    from qingting.judging.snapshot import read_snapshot
+    from qingting.report.judging_words import study_markdown
+    from qingting.store.atomic import write_bytes
+
+    names = ("human_judge_analysis.md", "human_judge_analysis.zh.md", "human_judge_analysis.json")
+    taken = [name for name in names if (out / name).exists()]
+    if taken and not force:
+        raise StoreError(f"{out / taken[0]} exists; overwrite it with --force")
+    data = read_snapshot(snapshot)
+    result = analyse_study(data, digest=snapshot.resolve().name, seed=seed)
+    texts = (
+        study_markdown(result, language="en"),
+        study_markdown(result, language="zh"),
+        json.dumps(_plain(result), ensure_ascii=False, indent=2) + "\n",
+    )
+    for name, text in zip(names, texts, strict=True):
+        write_bytes(out / name, text.encode())
+    return result
 
 
 def _plain(value: Any) -> Any:
