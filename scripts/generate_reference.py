@@ -340,11 +340,14 @@ def commands() -> list[Command]:
     app = command_line.app
     if not app.registered_commands:
         command_line._mount()
-    found = [_command((), one) for one in app.registered_commands]
+    return _commands_of(app, ())
+
+
+def _commands_of(app: Any, noun: tuple[str, ...]) -> list[Command]:
+    found = [_command(noun, one) for one in app.registered_commands]
     for group in app.registered_groups:
-        noun = str(group.name)
         assert group.typer_instance is not None
-        found += [_command((noun,), one) for one in group.typer_instance.registered_commands]
+        found += _commands_of(group.typer_instance, (*noun, str(group.name)))
     return found
 
 

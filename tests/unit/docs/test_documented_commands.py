@@ -70,7 +70,7 @@ def test_a_documented_command_and_its_options_exist(command):
     words = [word for word in command.words[1:] if word not in ("--version", "--help")]
     if not words:
         return
-    path = next((tuple(words[:n]) for n in (2, 1) if tuple(words[:n]) in COMMANDS), None)
+    path = next((tuple(words[:n]) for n in (3, 2, 1) if tuple(words[:n]) in COMMANDS), None)
     assert path is not None, f"there is no such command: {shown(command)}"
     given = {word.split("=", 1)[0] for word in words[len(path) :] if re.match(r"--?[a-z]", word)}
     unknown = given - COMMANDS[path].options
