@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,9 @@ from qingting.judging.design import role_of
 from qingting.judging.information import pair_weights
 from qingting.judging.places import HOLDS_A_PLACE
 from qingting.store.judging_tables import Arm, Assignment, Campaign, Item, Rater, Unit
+
+REST_MS = 20 * 60_000
+"""A pause after which items of crisis may come again."""
 
 REPEAT_DISTANCE = 8
 """Judgments between an answer and its repeat, so that the first is not simply remembered."""
@@ -55,19 +59,24 @@ class _Past(NamedTuple):
     role: str
     state: str
     is_swapped: bool
+    leased_ms: int
 
 
 def choose_work(
-    session: Session, campaign: Campaign, rater: Rater, *, rng: np.random.Generator
+    session: Session, campaign: Campaign, rater: Rater, *, at_ms: int, rng: np.random.Generator
 ) -> Work | None:
-    """Return what the rater gets next, or None when nothing of the study is left for this rater."""
+    """Return what the rater gets next, or None when nothing of the study is left for this rater.
+
+    Items of crisis do not come more often in a row than the study allows; a rest lets them come
+    again (see ``needs_rest``).
+    """
     past = _past(session, rater)
     quality = campaign.spec["quality"]
     if rater.n_trained < int(quality["n_training"]):
         training = _special(session, campaign, rater, past, role="calibration", rng=rng)
         if training is not None:
             return training._replace(role="training")
-    main = _main(session, campaign, rater, past, rng=rng)
+    main = _main(session, campaign, rater, _history(past, at_ms=at_ms), rng=rng)
     if main is None:
         return None
     n_before = sum(one.role != "training" for one in past)
@@ -86,6 +95,17 @@ def choose_work(
     return other or main
 
 
+def needs_rest(
+    session: Session, campaign: Campaign, rater: Rater, *, at_ms: int, rng: np.random.Generator
+) -> bool:
+    """Return whether only items of crisis are left for a rater who has just had enough of them."""
+    history = _history(_past(session, rater), at_ms=at_ms)
+    if history.n_crisis_in_a_row < campaign.spec["max_crisis_in_a_row"]:
+        return False
+    rested = replace(history, n_crisis_in_a_row=0)
+    return _main(session, campaign, rater, rested, rng=rng) is not None
+
+
 def _past(session: Session, rater: Rater) -> list[_Past]:
     rows = session.execute(
         select(
@@ -97,6 +117,7 @@ def _past(session: Session, rater: Rater) -> list[_Past]:
             Assignment.role,
             Assignment.state,
             Assignment.is_swapped,
+            Assignment.leased_ms,
         )
         .join(Unit, Unit.id == Assignment.unit_id)
         .join(Item, Item.id == Unit.item_id)
@@ -151,7 +172,7 @@ def _main(
     session: Session,
     campaign: Campaign,
     rater: Rater,
-    past: list[_Past],
+    history: RaterHistory,
     *,
     rng: np.random.Generator,
 ) -> Work | None:
@@ -168,7 +189,7 @@ def _main(
     choice = choose_unit(
         units,
         n_taken,
-        _history(past),
+        history,
         _overall(session, campaign),
         Rules(
             items_may_return=spec["items_may_return"],
@@ -228,7 +249,7 @@ def _read_units(session: Session, campaign: Campaign, language: str) -> Units:
     )
 
 
-def _history(past: list[_Past]) -> RaterHistory:
+def _history(past: list[_Past], *, at_ms: int) -> RaterHistory:
     n_by_arm: Counter[int] = Counter()
     n_first: Counter[int] = Counter()
     main = [one for one in past if one.role == "main"]
@@ -239,11 +260,11 @@ def _history(past: list[_Past]) -> RaterHistory:
         if one.other_arm_id is not None:
             n_by_arm[one.other_arm_id] += 1
         n_first[one.other_arm_id if one.is_swapped and one.other_arm_id else one.arm_id] += 1
-    in_a_row = 0
+    in_a_row, later_ms = 0, at_ms
     for one in reversed(past):
-        if one.kind != "crisis":
+        if one.kind != "crisis" or later_ms - one.leased_ms > REST_MS:
             break
-        in_a_row += 1
+        in_a_row, later_ms = in_a_row + 1, one.leased_ms
     return RaterHistory(
         n_by_arm=n_by_arm,
         n_first_by_arm=n_first,

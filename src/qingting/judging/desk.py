@@ -14,7 +14,7 @@ import numpy as np
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from qingting.judging.choosing_work import Work, choose_work
+from qingting.judging.choosing_work import Work, choose_work, needs_rest
 from qingting.judging.forms import Form, check_form
 from qingting.judging.people import has_consented
 from qingting.judging.places import arms_in_order, expire, give_back, take
@@ -32,8 +32,8 @@ from qingting.store.judging_tables import (
     Unit,
 )
 
-Idle = Literal["finished", "wait"]
-"""Why there is nothing to do: all is done, or others hold what is left for a while."""
+Idle = Literal["finished", "wait", "rest"]
+"""Why there is nothing to do: all is done, others hold what is left, or too much crisis in a row."""
 
 _TRIES = 5
 
@@ -98,12 +98,14 @@ def next_assignment(
         return held
     rng = np.random.default_rng([campaign.spec["seed"], rater.id, rater.n_started])
     for _ in range(_TRIES):
-        work = choose_work(session, campaign, rater, rng=rng)
+        work = choose_work(session, campaign, rater, at_ms=at_ms, rng=rng)
         if work is None:
             break
         assignment = _lease(session, rater, work, at_ms=at_ms, lease_ms=lease_ms)
         if assignment is not None:
             return assignment
+    if needs_rest(session, campaign, rater, at_ms=at_ms, rng=rng):
+        return "rest"
     return "wait" if _others_hold_places(session, campaign, rater) else "finished"
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from qingting.judging import desk
+from qingting.judging.choosing_work import REST_MS
 from qingting.judging.texts import texts_of
 from qingting.store.judging_tables import Arm, Assignment, Campaign, Item, Rater, Unit
 
@@ -92,6 +93,9 @@ def work(
         one = active[int(rng.integers(len(active)))]
         at_ms += 20_000
         found = desk.next_assignment(session, campaign, one.rater, at_ms=at_ms)
+        if found == "rest":
+            at_ms += REST_MS
+            continue
         if not isinstance(found, Assignment):
             active.remove(one)
             continue

@@ -124,6 +124,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "剩下的正由别人评价。半小时后再来看看，也许还会有。",
         "Others hold what is left. Look again in half an hour; there may be more.",
     ),
+    "rest": ("先歇一歇", "Time for a rest"),
+    "rest_text": (
+        "您刚才连着看了几条危机内容，剩下的也是这一类。请休息二十分钟再回来；进度都保存着。",
+        "You have seen several items of crisis in a row, and what is left is of this kind too. Please "
+        "rest for twenty minutes before you come back; everything is saved.",
+    ),
     "done_count": ("已评", "Judged"),
     "skipped_count": ("跳过", "Skipped"),
     "planned_count": ("每人约", "Planned for each"),

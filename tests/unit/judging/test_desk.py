@@ -208,3 +208,48 @@ def test_a_pairs_exposure_counts_both_arms_and_one_as_first(database: Database) 
         assert {shown for shown, _ in exposure.values()} == {4}
         assert sum(first for _, first in exposure.values()) == 6
         assert {first for _, first in exposure.values()} == {2}
+
+
+def test_crisis_comes_twice_in_a_row_at_most_and_again_after_a_rest(database: Database) -> None:
+    from qingting.store.judging_tables import Item
+
+    with database.writing() as session:
+        campaign = new_study(session, n_scenarios=9).campaign
+        rater = new_rater(session, campaign)
+        kinds: list[str] = []
+        at_ms = AT_MS
+        for _ in range(30):
+            found = desk.next_assignment(session, campaign, rater, at_ms=at_ms)
+            if not isinstance(found, Assignment):
+                break
+            unit = session.get_one(Unit, found.unit_id)
+            kinds.append(session.get_one(Item, unit.item_id).kind)
+            assert kinds[-3:] != ["crisis"] * 3
+            say(session, campaign, rater, found, at_ms=at_ms)
+            at_ms += MINUTE
+        if found == "rest":
+            after = desk.next_assignment(session, campaign, rater, at_ms=at_ms + 21 * MINUTE)
+            assert isinstance(after, Assignment)
+        else:
+            assert found == "finished" and len(kinds) == 18
+
+
+def test_a_study_of_crisis_alone_asks_for_rests_and_ends(database: Database) -> None:
+    from qingting.store.judging_tables import Item
+
+    with database.writing() as session:
+        campaign = new_study(session, n_scenarios=4).campaign
+        for item in session.scalars(select(Item)):
+            item.kind = "crisis"
+        session.flush()
+        rater = new_rater(session, campaign)
+        at_ms, n_done, n_rests = AT_MS, 0, 0
+        while (found := desk.next_assignment(session, campaign, rater, at_ms=at_ms)) != "finished":
+            if found == "rest":
+                n_rests += 1
+                at_ms += 21 * MINUTE
+                continue
+            assert isinstance(found, Assignment)
+            say(session, campaign, rater, found, at_ms=at_ms)
+            n_done += 1
+        assert (n_done, n_rests) == (8, 3)

@@ -94,7 +94,7 @@ class NextOut(BaseModel):
     """What to judge now, or why there is nothing."""
 
     task: Task | None
-    idle: Literal["finished", "wait"] | None
+    idle: Literal["finished", "wait", "rest"] | None
 
 
 class JudgmentIn(_Strict):
