@@ -21,7 +21,7 @@ from qingting.judging.campaigns import change_state, create_campaign
 from qingting.judging.owners import add_owner, new_link
 from qingting.judging.people import Guest, invite
 from qingting.judging.tokens import now_ms
-from qingting.spec.judging import CampaignSpec
+from qingting.spec.judging import CampaignSpec, ScenarioChoice
 from qingting.store.database import Database, open_database
 from qingting.store.judging_tables import Campaign, Judgment
 from qingting.web.app import create_app
@@ -93,7 +93,7 @@ def answers() -> tuple[Answer, ...]:
             ({"role": "assistant", "content": f"{HOSTILE} ({arm[-1]}{place})"},),
         )
         for arm in ("model-a", "model-b")
-        for place, scenario in enumerate(pack.scenarios[:16])
+        for place, scenario in enumerate(pack.choose(ScenarioChoice(n=16)))
         for language in ("zh", "en")
     )
 
