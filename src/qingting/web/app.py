@@ -26,9 +26,8 @@ from qingting.web.problems import RefusedError, status_of
 from qingting.web.settings import WebSettings
 from qingting.web.words import words_in
 
-_THREADS = {"sqlite": 4, "postgresql": 8}
-"""Of one server: they share one interpreter, and more of them only jostle for it; PostgreSQL's wait
-outside it."""
+_THREADS = 4
+"""Of one server: they share one interpreter, and more of them only jostle for it."""
 
 
 def create_app(database: Database, settings: WebSettings) -> FastAPI:
@@ -54,9 +53,8 @@ def create_app(database: Database, settings: WebSettings) -> FastAPI:
 
 
 @asynccontextmanager
-async def _with_few_threads(app: FastAPI) -> AsyncIterator[None]:
-    kind = app.state.services.database.engine.dialect.name
-    to_thread.current_default_thread_limiter().total_tokens = _THREADS[kind]
+async def _with_few_threads(_app: FastAPI) -> AsyncIterator[None]:
+    to_thread.current_default_thread_limiter().total_tokens = _THREADS
     yield
 
 
