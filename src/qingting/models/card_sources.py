@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from qingting.core.errors import ModelError
+from qingting.core.errors import ModelError, NotFoundError
 from qingting.models.card_draft import draft_card, read_config_file
 from qingting.models.hubs import Hub, HubName
 
@@ -29,6 +29,8 @@ def drafted(source: str, *, hub: Hub | None = None) -> dict[str, Any]:
         folder = path if path.is_dir() else path.parent
         name = folder.resolve().name
         card = draft_card(read_config_file(path), name=name)
+    elif source.startswith(("/", ".", "~")):
+        raise NotFoundError(f"{source}: no such folder or config.json")
     else:
         name, identity = _hub_of(source)
         asked = hub or Hub.from_environment(name)

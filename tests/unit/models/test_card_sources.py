@@ -45,3 +45,9 @@ def test_a_configuration_that_is_no_json_is_one_clear_line():
         pytest.raises(ModelError, match=r"its config\.json is not JSON"),
     ):
         drafted("owner/name", hub=Hub("hf", fake.endpoint, timeout_s=5.0))
+
+
+@pytest.mark.parametrize("source", ["/nonexistent/model", "./nonexistent", "~/nonexistent-model"])
+def test_a_path_that_is_not_there_is_not_asked_of_a_hub(source):
+    with pytest.raises(NotFoundError, match="no such folder"):
+        drafted(source, hub=Hub("hf", "http://127.0.0.1:9", timeout_s=1.0))
