@@ -1,0 +1,83 @@
+"""A database of the first schema upgrades to the newest and keeps every row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import JSON, BigInteger, Boolean, Float, Integer, MetaData, Table, select
+
+from contract.postgres import postgres_server, server_programs
+from qingting.store.database import Database, _engine, _url_of, open_database
+from qingting.store.judging_tables import Table as Newest
+from qingting.store.migrate import newest_revision, revision_of, upgrade
+
+FIRST = "0001"
+
+
+def value_of(column: Any, number: int) -> Any:
+    kind = column.type
+    if isinstance(kind, Boolean):
+        return True
+    if isinstance(kind, BigInteger | Integer):
+        return number
+    if isinstance(kind, Float):
+        return 0.25
+    if isinstance(kind, JSON):
+        return {"列": [number, "值"]}
+    return f"{column.name[:12]}-{number}-听"[: getattr(kind, "length", None) or 60]
+
+
+def fill(database: Database) -> dict[str, list[dict[str, Any]]]:
+    """Put two rows into every table of the first schema; return them."""
+    metadata = MetaData()
+    metadata.reflect(database.engine)
+    rows: dict[str, list[dict[str, Any]]] = {}
+    with database.writing() as session:
+        for table in metadata.sorted_tables:
+            if table.name == "alembic_version":
+                continue
+            for number in (1, 2):
+                row = {column.name: value_of(column, number) for column in table.columns}
+                session.execute(table.insert().values(row))
+                rows.setdefault(table.name, []).append(row)
+    return rows
+
+
+def check_upgrade(address: str) -> None:
+    database = Database(_engine(_url_of(address)))
+    upgrade(database, revision=FIRST)
+    before = fill(database)
+    database.close()
+    database = open_database(address)
+    metadata = MetaData()
+    metadata.reflect(database.engine)
+    with database.reading() as session:
+        for name, rows in before.items():
+            table: Table = metadata.tables[name]
+            found = [dict(row) for row in session.execute(select(table)).mappings()]
+            assert len(found) == len(rows), name
+            key = next(iter(table.primary_key.columns)).name
+            by_key = {row[key]: row for row in found}
+            for row in rows:
+                kept = {k: v for k, v in row.items() if k in table.columns}
+                assert kept.items() <= by_key[row[key]].items(), name
+    with database.engine.connect() as connection:
+        assert revision_of(connection) == newest_revision()
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, Newest.metadata) == []
+    database.close()
+
+
+def test_sqlite_keeps_every_row(tmp_path: Path) -> None:
+    check_upgrade(str(tmp_path / "judging.db"))
+
+
+@pytest.mark.postgres
+@pytest.mark.skipif(server_programs() is None, reason="PostgreSQL is not installed")
+def test_postgresql_keeps_every_row() -> None:
+    with postgres_server() as address:
+        check_upgrade(address)
