@@ -52,6 +52,7 @@ bench: install
 
 bench-gpu: install
 	$(BIN)/python benchmarks/gpu_memory.py
+	$(BIN)/python benchmarks/gpu_speed.py
 
 verify-stats: install
 	cd benchmarks && OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 ../$(BIN)/python verify_stats.py
