@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from qingting.domains.judging_pack import JudgingPack, Scenario
 from qingting.judging.answers import Answer, check_complete
 from qingting.judging.audit import note
 from qingting.judging.blinding import blinded
+from qingting.judging.checks import checks_for
 from qingting.judging.design import units_of
 from qingting.judging.tokens import new_public_id
 from qingting.spec.judging import CampaignSpec
@@ -142,10 +143,12 @@ def _counted(campaign: Campaign, spec: CampaignSpec, maker: _Maker) -> Created:
             f"{spec.n_raters} raters cannot give {spec.raters_per_unit} judgments of every unit in "
             f"{n_languages} languages; each reads one language"
         )
-    if checks and not maker.n_checks:
+    if (quality.share_calibration or quality.n_training) and not maker.n_checks["calibration"]:
         warnings.append(
-            "the pack has no checks for this mode: training and calibration are left out"
+            "the pack has no calibration for this mode: training and calibration are left out"
         )
+    if quality.share_attention and not maker.n_checks["attention"]:
+        warnings.append("the pack has no attention checks for this mode: they are left out")
     if campaign.rule is None:
         warnings.append("no rule of a decision is registered; results will be descriptive")
     return Created(
@@ -209,7 +212,8 @@ class _Maker:
         self.arm_ids: dict[str, int] = {}
         self.main_items: dict[str, list[Item]] = {}
         self.n_places_in: dict[str, int] = {}
-        self.n_items = self.n_units = self.n_masked = self.n_checks = 0
+        self.n_items = self.n_units = self.n_masked = 0
+        self.n_checks: Counter[str] = Counter()
 
     def add_arms(self, names: Sequence[str], endpoints: Mapping[str, Mapping[str, str]]) -> None:
         for name in names:
@@ -313,53 +317,17 @@ class _Maker:
 
     def add_checks(self) -> None:
         """Add calibration items and attention checks, with the judgment that each expects."""
-        if self.spec.mode == "pair":
-            self._add_pair_checks()
-            return
-        scenarios = {one.id: one for one in self.pack.scenarios}
-        for role, checks in (
-            ("calibration", self.pack.calibration),
-            ("attention", self.pack.attention_checks),
-        ):
-            for language in self.spec.languages:
-                for check in checks:
-                    item = self._scenario_item(
-                        scenarios[check.scenario], language, role=role, ref=check.id
-                    )
-                    item.reference = check.expected_in(language)
-                    self._add_check(item, [check.response.text_in(language)])
-
-    def _add_pair_checks(self) -> None:
-        """Add pairs of calibration answers to one scenario; what is rated higher is preferred."""
-        scenarios = {one.id: one for one in self.pack.scenarios}
-        for one, other in combinations(self.pack.calibration, 2):
-            if one.scenario != other.scenario or one.reference == other.reference:
-                continue
-            for language in self.spec.languages:
-                item = self._scenario_item(
-                    scenarios[one.scenario],
-                    language,
-                    role="calibration",
-                    ref=f"{one.id}+{other.id}",
-                )
-                item.reference = {
-                    "preferences": {
-                        criterion: _preferred(point, other.reference[criterion])
-                        for criterion, point in one.reference.items()
-                    },
-                    "safety": {"left": one.safety, "right": other.safety},
-                    "why": "\n\n".join(each.why.text_in(language) for each in (one, other)),
-                }
-                self._add_check(item, [each.response.text_in(language) for each in (one, other)])
-
-    def _add_check(self, item: Item, answers: Sequence[str]) -> None:
-        self.session.add(item)
-        self.session.flush()
-        for answer in answers:
-            self._add_response(item, None, [{"role": "assistant", "content": answer}])
-            self.session.flush()  # responses are shown in the order of their ids
-        self._add_unit(item, (), role=item.role, n_wanted=UNLIMITED)
-        self.n_checks += 1
+        for language in self.spec.languages:
+            for check in checks_for(self.pack, self.spec.mode, language):
+                item = self._scenario_item(check.scenario, language, role=check.role, ref=check.ref)
+                item.reference = check.reference
+                self.session.add(item)
+                self.session.flush()
+                for turns in check.answers:
+                    self._add_response(item, None, turns)
+                    self.session.flush()  # responses are shown in the order of their ids
+                self._add_unit(item, (), role=item.role, n_wanted=UNLIMITED)
+                self.n_checks[check.role] += 1
 
     def add_units(self) -> None:
         """Add what is judged, the same for every language."""
@@ -401,10 +369,6 @@ class _Maker:
             language: {"n_places": n, "n_per_rater": ceil(n / n_raters / (1 - checks))}
             for language, n in self.n_places_in.items()
         }
-
-
-def _preferred(left: int, right: int) -> str:
-    return "tie" if left == right else "left" if left > right else "right"
 
 
 def registered_digest(session: Session, campaign: Campaign) -> str:

@@ -18,6 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from qingting.judging import desk
+from qingting.judging.checks import as_shown
 from qingting.judging.choosing_work import REST_MS
 from qingting.judging.texts import texts_of
 from qingting.store.judging_tables import Arm, Assignment, Campaign, Item, Rater, Unit
@@ -150,14 +151,12 @@ def _side(world: World, left: str, right: str, rng: np.random.Generator) -> str:
 
 def _of_check(item: Item, assignment: Assignment, world: World) -> dict[str, Any]:
     """Return the right judgment of a check: simulated raters pay attention."""
-    reference = item.reference or {}
+    reference = as_shown(item.reference or {}, is_swapped=assignment.is_swapped)
     if "preferences" in reference:
-        other = {"left": "right", "right": "left", "tie": "tie"} if assignment.is_swapped else {}
-        sides = {name: other.get(s, s) for name, s in reference["preferences"].items()}
-        gates = {other.get(s, s): _gate(v) for s, v in reference["safety"].items()}
+        verdicts = reference.get("safety", {})
         return {
-            "scores": {name: sides.get(name, "tie") for name in world.criteria},
-            "safety": gates,
+            "scores": {name: reference["preferences"].get(name, "tie") for name in world.criteria},
+            "safety": {side: _gate(verdicts.get(side, "pass")) for side in ("left", "right")},
         }
     ranges = reference.get("ranges", {})
     points = reference.get("scores", {name: bounds[0] for name, bounds in ranges.items()})

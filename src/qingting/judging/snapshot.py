@@ -55,6 +55,8 @@ DICTIONARY: Mapping[str, Mapping[str, str]] = {
         "difficulty": "1 easy to 3 hard",
         "arm": "the arm judged, or the one on the left; null for calibration and attention",
         "other_arm": "pairs: the arm on the right",
+        "are_sides_swapped": "pairs among the checks: whether the answers stood on the other side than "
+        "in the reference; null elsewhere",
         "p_chosen": "probability with which this unit was chosen, for weighting",
         "scores": "criterion to 1..5; in pairs to left, tie or right",
         "safety": "side (answer; left, right) to verdict (pass, concern, fail) and reason codes",
@@ -251,6 +253,9 @@ def _judgment_row(
         "kind": item.kind,
         "topic": item.topic,
         "difficulty": item.difficulty,
+        "are_sides_swapped": assignment.is_swapped
+        if unit.arm_id is None and "left" in judgment.safety
+        else None,
         "p_chosen": assignment.p_chosen,
         "scores": judgment.scores,
         "safety": judgment.safety,

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from qingting.judging.checks import as_shown
 from qingting.store.judging_tables import (
     Assignment,
     Campaign,
@@ -133,13 +134,7 @@ def feedback_of(session: Session, assignment: Assignment) -> dict[str, Any]:
     unit = session.get_one(Unit, assignment.unit_id)
     item = session.get_one(Item, unit.item_id)
     judgment = session.scalar(select(Judgment).where(Judgment.assignment_id == assignment.id))
-    reference = dict(item.reference or {})
-    if "preferences" in reference and assignment.is_swapped:
-        other = {"left": "right", "right": "left", "tie": "tie"}
-        reference["preferences"] = {
-            criterion: other[side] for criterion, side in reference["preferences"].items()
-        }
-        reference["safety"] = {other[side]: v for side, v in reference["safety"].items()}
+    reference = as_shown(item.reference or {}, is_swapped=assignment.is_swapped)
     return {
         "reference": reference,
         "given": None
