@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from qingting.cli import judge_analyse, judge_demo, judge_owner, judge_serve
+from qingting.cli import judge_analyse, judge_converse, judge_demo, judge_owner, judge_serve
 from qingting.cli.judge_options import AsJson, DatabaseOption, StudyOption, opened
 from qingting.cli.output import print_json
 
 app = typer.Typer(no_args_is_help=True)
 _SNAPSHOTS = Path("judging/snapshots")
+app.command("converse")(judge_converse.converse)
 app.command("serve")(judge_serve.serve)
 app.command("analyse")(judge_analyse.analyse)
 app.command("demo")(judge_demo.demo)

@@ -161,18 +161,7 @@ def answers_of_run(work: Path) -> Run:
         NotFoundError: the folder holds no finished report with answers.
     """
     store = ArtifactStore.for_reading(work)
-    reports = [
-        found
-        for key in store.artifact_keys()
-        if (found := store.find(key)) is not None and found.manifest["stage"] == "report"
-    ]
-    if not reports:
-        raise NotFoundError(
-            f"{work}: no finished run; name the work folder of `qingting run`, "
-            "the one that holds artifacts/"
-        )
-    report = max(reports, key=lambda artifact: str(artifact.manifest["finished"]))
-    ingredients = report.manifest["ingredients"]
+    ingredients = _ingredients(store, work)
     inputs: Mapping[str, str] = ingredients["inputs"]
     arms = [str(arm["id"]) for arm in ingredients["config"]["arms"]]
     # scenarios are what a study is about; without them the held-out prompts serve
@@ -188,6 +177,33 @@ def answers_of_run(work: Path) -> Run:
     if not answers:
         raise NotFoundError(f"{work}: this run holds no answers to judge (evaluations.text is off)")
     return Run(tuple(answers), ingredients["config"]["experiment"].get("judging"))
+
+
+def arms_of_run(work: Path) -> tuple[tuple[str, ...], Mapping[str, Any] | None]:
+    """Return the arms of a finished run, and its experiment's ``judging`` section.
+
+    Raises:
+        NotFoundError: the folder holds no finished report.
+    """
+    config = _ingredients(ArtifactStore.for_reading(work), work)["config"]
+    return tuple(str(arm["id"]) for arm in config["arms"]), config["experiment"].get("judging")
+
+
+def _ingredients(store: ArtifactStore, work: Path) -> dict[str, Any]:
+    """Return what the newest report of a run was made from."""
+    reports = [
+        found
+        for key in store.artifact_keys()
+        if (found := store.find(key)) is not None and found.manifest["stage"] == "report"
+    ]
+    if not reports:
+        raise NotFoundError(
+            f"{work}: no finished run; name the work folder of `qingting run`, "
+            "the one that holds artifacts/"
+        )
+    newest = max(reports, key=lambda artifact: str(artifact.manifest["finished"]))
+    ingredients: dict[str, Any] = newest.manifest["ingredients"]
+    return ingredients
 
 
 def _rows(store: ArtifactStore, key: str | None, name: str) -> list[dict[str, Any]]:

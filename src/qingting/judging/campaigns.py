@@ -19,6 +19,7 @@ from qingting.domains.judging_pack import JudgingPack, Scenario
 from qingting.judging.answers import Answer, check_complete
 from qingting.judging.audit import note
 from qingting.judging.blinding import blinded
+from qingting.judging.clients import system_prompt_of
 from qingting.judging.design import units_of
 from qingting.judging.tokens import new_public_id
 from qingting.spec.judging import CampaignSpec
@@ -98,7 +99,7 @@ def create_campaign(
         name=spec.name,
         mode=spec.mode,
         state="draft",
-        spec=spec.model_dump(mode="json"),
+        spec=_frozen(spec),
         plan={},
         pack=pack.frozen_texts(),
         consent_version=pack.consent.version,
@@ -183,6 +184,14 @@ def _arms(
     return chosen
 
 
+def _frozen(spec: CampaignSpec) -> dict[str, Any]:
+    """Return the specification as a study keeps it, with what arms are told written out."""
+    frozen = spec.model_dump(mode="json")
+    if spec.mode == "conversation":
+        frozen["conversation"]["system_prompt"] = system_prompt_of(spec)
+    return frozen
+
+
 def _rule(spec: CampaignSpec, arms: Sequence[str]) -> dict[str, Any] | None:
     if spec.decision is None:
         return None
@@ -230,7 +239,7 @@ class _Maker:
         for one in answers:
             by_item.setdefault((one.ref, one.language), []).append(one)
         if is_live:
-            chosen = self.pack.choose(self.spec.scenarios)
+            chosen = self.pack.choose(self.spec.scenarios, with_client=True)
             by_item = {(one.id, language): [] for one in chosen for language in self.spec.languages}
         for (ref, language), given in sorted(by_item.items()):
             item = self._item(ref, language, scenarios.get(ref), given)
