@@ -10,7 +10,10 @@
     const leave = () => {
       source.close();
       arriving.setAttribute("aria-busy", "false");
-      location.replace(arriving.dataset.then + "#talk");
+      const then = arriving.dataset.then;
+      // the same address with a fragment would not be loaded again
+      if (location.pathname + location.search === then) location.reload();
+      else location.replace(then + "#talk");
     };
     source.onmessage = (event) => {
       text += JSON.parse(event.data).text;
