@@ -82,6 +82,7 @@ def _criterion(one: CriterionResult, name: StudyName) -> JudgedCriterion:
         share_same=_number(same if isinstance(same, Missing) else same.share_same.value),
         arms=_arms(one),
         contrasts=_contrasts(one),
+        notes=_notes(one),
     )
 
 
@@ -112,6 +113,12 @@ def _contrasts(one: CriterionResult) -> tuple[JudgedContrast, ...] | MissingValu
     return MissingValue(missing=absent.reason if isinstance(absent, Missing) else "not computed")
 
 
+def _notes(one: CriterionResult) -> tuple[str, ...]:
+    if isinstance(one.ranking, VoteRanking):
+        return (*one.ranking.problems, *one.ranking.warnings)
+    return one.ratings.notes if isinstance(one.ratings, OrdinalMixedFit) else ()
+
+
 def _of_votes(pair: ArmContrast, ranking: VoteRanking) -> JudgedContrast:
     return JudgedContrast(
         arm=pair.first,
@@ -119,6 +126,7 @@ def _of_votes(pair: ArmContrast, ranking: VoteRanking) -> JudgedContrast:
         log_odds=pair.difference,
         interval=_interval(pair.interval, ranking.confidence_level, ranking.method),
         p_first_higher=pair.p_first_wins,
+        p_first_higher_interval=MissingValue(missing="the log-odds carry the interval"),
         p=_number(pair.p_value),
         p_adjusted=_number(pair.p_holm),
         verdict=_verdict(pair.difference, pair.p_holm),
@@ -127,6 +135,7 @@ def _of_votes(pair: ArmContrast, ranking: VoteRanking) -> JudgedContrast:
 
 def _of_ratings(pair: RatingContrast, *, n_pairs: int) -> JudgedContrast:
     log_odds, interval = _estimate(pair.log_odds)
+    p_first_higher, p_interval = _estimate(pair.superiority)
     p = pair.p_value
     p_adjusted: float | Missing = p if isinstance(p, Missing) else min(1.0, p * n_pairs)
     value: float | Missing = (
@@ -137,7 +146,8 @@ def _of_ratings(pair: RatingContrast, *, n_pairs: int) -> JudgedContrast:
         other=pair.second,
         log_odds=log_odds,
         interval=interval,
-        p_first_higher=_estimate(pair.superiority)[0],
+        p_first_higher=p_first_higher,
+        p_first_higher_interval=p_interval,
         p=_number(p),
         p_adjusted=_number(p_adjusted),
         verdict=_verdict(value, p_adjusted),

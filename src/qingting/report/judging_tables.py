@@ -117,7 +117,7 @@ def _contrasts(criterion: JudgedCriterion, contrasts: tuple[JudgedContrast, ...]
         odds = _figure(one.log_odds, notes, digits=2)
         cells = (
             odds._replace(details=tuple(d for d in (_interval(one.interval),) if d.en)),
-            _share(one.p_first_higher, notes),
+            _share(one.p_first_higher, notes, one.p_first_higher_interval),
             _figure(one.p_adjusted, notes, digits=4),
             Cell(text(one.verdict), mark="" if one.verdict == "undefined" else one.verdict),
         )
@@ -129,7 +129,8 @@ def _contrasts(criterion: JudgedCriterion, contrasts: tuple[JudgedContrast, ...]
         Column(text("verdict"), is_text=True),
     )
     caption = text("judging_contrasts_caption", criterion=_named(criterion))
-    return Table(caption, text("judging_pair"), columns, tuple(rows), notes.collected())
+    said = (*notes.collected(), *(both(note) for note in criterion.notes))
+    return Table(caption, text("judging_pair"), columns, tuple(rows), said)
 
 
 def _safety(findings: StudyFindings) -> Table:
@@ -190,12 +191,13 @@ def _figure(value: Number, notes: Notes, *, digits: int) -> Cell:
     return plain_cell(decimal(value, digits=digits))
 
 
-def _share(value: Number, notes: Notes) -> Cell:
-    return (
-        notes.missing(value.missing)
-        if isinstance(value, MissingValue)
-        else plain_cell(percent(value))
-    )
+def _share(value: Number, notes: Notes, interval: Interval | MissingValue | None = None) -> Cell:
+    if isinstance(value, MissingValue):
+        return notes.missing(value.missing)
+    if interval is None or isinstance(interval, MissingValue):
+        return plain_cell(percent(value))
+    bounds = both(f"[{percent(interval.low)}, {percent(interval.high)}]")
+    return Cell(both(percent(value)), (bounds,))
 
 
 def _interval(interval: Interval | MissingValue) -> Bilingual:

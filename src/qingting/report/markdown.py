@@ -206,7 +206,7 @@ def _judging(study: StudyResult) -> list[str]:
             _paragraph(text("judging_scores_note")),
             *(render_table(one) for one in made.contrasts),
             render_table(made.agreement),
-            f"{_line(text('judging_whole'))}: [{WORDS_ZH}]({WORDS_ZH}) · [{WORDS}]({WORDS})",
+            f"{_line(text('judging_whole'))} [{WORDS_ZH}]({WORDS_ZH}) · [{WORDS}]({WORDS})",
             _paragraph(text("judging_whole_note")),
         ]
     if digests is not None:

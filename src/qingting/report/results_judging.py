@@ -50,6 +50,7 @@ class JudgedContrast(Frozen):
         description="Probability that the first is scored higher, equal scores counted half; in "
         "pairs that it is preferred, ties aside."
     )
+    p_first_higher_interval: Interval | MissingValue
     p: Number
     p_adjusted: Number = Field(
         description="Over all pairs of arms: Bonferroni for scores, Holm for pairs."
@@ -68,6 +69,9 @@ class JudgedCriterion(Frozen):
     share_same: Number = Field(description="Answers that the same rater scored the same again.")
     arms: tuple[JudgedArm, ...]
     contrasts: tuple[JudgedContrast, ...] | MissingValue
+    notes: tuple[str, ...] = Field(
+        (), description="What a reader must know before believing the intervals."
+    )
 
 
 class SafetyGate(Frozen):

@@ -82,7 +82,7 @@ JUDGING_TEXTS: Mapping[str, tuple[str, str]] = {
     "judging_criterion": ("标准", "Criterion"),
     "judging_n": ("评价数", "Judgments"),
     "judging_more": ("其余标准的两两比较", "Comparisons by the other criteria"),
-    "judging_whole": ("完整的分析", "The whole analysis"),
+    "judging_whole": ("完整的分析：", "The whole analysis:"),
     "judging_whole_note": (
         "评价者的各项检查、分部分的数字和盲法检查都在完整的分析里。",
         "Checks of raters, figures of parts and the audit of the blinding stand in the whole analysis.",

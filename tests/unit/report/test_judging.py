@@ -55,11 +55,13 @@ def criterion(name: str, *, is_pair: bool) -> JudgedCriterion:
                 log_odds=1.57,
                 interval=interval(0.62, 2.52),
                 p_first_higher=0.744,
+                p_first_higher_interval=interval(0.61, 0.85),
                 p=0.0012,
                 p_adjusted=0.0036,
                 verdict="better",
             ),
         ),
+        notes=("few raters",),
     )
 
 
@@ -128,7 +130,9 @@ def test_words_come_first_then_the_gate_then_scores_with_intervals(results: Resu
             "1.57",
             "[0.62, 2.52]",
             "74.4%",
+            "[61.0%, 85.0%]",
             "0.0036",
+            "few raters",
             "0.31",
             'href="human_judge_analysis.html"',
         )
