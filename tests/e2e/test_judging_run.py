@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy import select
+from typer.testing import CliRunner
 
 from e2e.running import Run, outcomes
+from qingting.cli.judge import app as judge_app
 from qingting.judging.campaigns import change_state
 from qingting.judging.people import Guest, accept, consent, erase, invite
 from qingting.judging.simulation import draw_rater, work, world_of
@@ -233,6 +235,42 @@ def test_other_inputs_make_another_study_beside_and_lose_no_judgment(
         states = session.scalars(select(Campaign.state).order_by(Campaign.id)).all()
     database.close()
     assert states == ["open", "draft"]
+
+
+def test_the_command_that_makes_studies_finds_the_one_of_the_run(folder: Path) -> None:
+    made = CliRunner().invoke(judge_app, ["create", "--run", str(folder), "--open", "--json"])
+    assert made.exit_code == 0, made.output
+    record = json.loads(made.stdout)
+    study = results_of(folder).outcomes.judging
+    assert study is not None
+    assert (record["is_new"], record["state"]) == (False, "open")
+    assert record["registered_digest"] == study.registered_digest
+
+
+def test_no_study_is_made_of_a_part_of_its_arms(spec: Path, tmp_path: Path) -> None:
+    """One model's weights hold NaN: nobody is asked to judge, and the report says why."""
+    broken = broken_model(tmp_path / "broken")
+    status, said, err = again(spec, tmp_path / "work", "--set", f"models=[qwen2.5-tiny, {broken}]")
+    assert status == 1, err
+    assert said["status"] == "failed" and said["waiting"] == []
+    study = results_of(tmp_path / "work").outcomes.judging
+    assert study is not None and study.status == "failed"
+    assert study.reason is not None and study.reason.startswith("judge: ")
+    assert not (tmp_path / "work" / "judging.db").exists()
+
+
+def broken_model(folder: Path) -> Path:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    from qingting.models.resolve import shipped_models
+
+    shutil.copytree(shipped_models()["llama3.1-tiny"], folder)
+    weights = load_file(folder / "model.safetensors")
+    name = next(name for name in weights if "mlp.down_proj" in name)
+    weights[name] = torch.full_like(weights[name], float("nan"))
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
 
 
 def test_a_database_is_named_only_where_people_judge(tmp_path: Path) -> None:

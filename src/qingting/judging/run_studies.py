@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -36,7 +36,7 @@ class StudyPlace:
     told to find it by, without one. ``snapshots`` is the folder that a closed study is frozen into.
     """
 
-    database: str
+    database: str = field(repr=False)
     snapshots: Path
     option: str
 
