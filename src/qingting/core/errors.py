@@ -66,12 +66,12 @@ class WaitingError(QingtingError, RuntimeError):
     ``code`` names what is waited for, in a word that stays the same while nothing happens.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, message: str, code: str = "people") -> None:
         self.code = code
         super().__init__(message)
 
     def __reduce__(self) -> tuple[type[WaitingError], tuple[str, str]]:
-        return type(self), (self.code, str(self))
+        return type(self), (str(self), self.code)
 
 
 class EngineError(QingtingError, RuntimeError):

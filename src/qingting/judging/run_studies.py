@@ -141,7 +141,7 @@ def readable_digest(place: StudyPlace, public_id: str) -> str:
             select(func.count()).select_from(Snapshot).where(Snapshot.campaign_id == campaign.id)
         )
         code = "superseded" if n_superseded else campaign.state
-        raise WaitingError(code, _what_to_do(session, campaign, place, code))
+        raise WaitingError(_what_to_do(session, campaign, place, code), code)
 
 
 def read_folder(place: StudyPlace, public_id: str, digest: str) -> Path:

@@ -18,7 +18,7 @@ def outside(stage: Stage, inputs: Mapping[str, Artifact]) -> Mapping[str, str]:
         WaitingError: people have not judged yet.
     """
     if "study" not in inputs:
-        raise WaitingError("study", "the study is made first, then people judge")
+        raise WaitingError("the study is made first, then people judge", "study")
     place: StudyPlace = stage.settings["place"]
     return {"snapshot": readable_digest(place, read_json(inputs["study"] / "study.json")["study"])}
 
