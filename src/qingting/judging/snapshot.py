@@ -141,7 +141,7 @@ def freeze(database: Database, campaign_id: int, *, into: Path, at_ms: int, acto
         if not data.judgments:
             raise DataError(f"{campaign.name}: there is no judgment to freeze yet")
         tables = _tables(data)
-        digest = digest_of({name: digest_of(rows) for name, rows in tables.items()})
+        digest = _digest(tables)
         folder = into / digest
         known = session.scalar(select(Snapshot).where(Snapshot.digest == digest))
         pseudonyms = sorted({row["rater"] for row in data.judgments})
@@ -167,6 +167,22 @@ def freeze(database: Database, campaign_id: int, *, into: Path, at_ms: int, acto
             campaign_id=campaign.id,
         )
     return Frozen(digest, folder, len(data.judgments), len(pseudonyms), True)
+
+
+def content_digest(session: Session, campaign: Campaign) -> str:
+    """Return the digest that a snapshot would have if it were frozen now.
+
+    Raises:
+        DataError: there is no judgment yet.
+    """
+    data = gather(session, campaign)
+    if not data.judgments:
+        raise DataError(f"{campaign.name}: there is no judgment to freeze yet")
+    return _digest(_tables(data))
+
+
+def _digest(tables: Mapping[str, Any]) -> str:
+    return digest_of({name: digest_of(rows) for name, rows in tables.items()})
 
 
 def gather(session: Session, campaign: Campaign) -> SnapshotData:

@@ -102,7 +102,7 @@ def test_a_model_may_play_the_client(tmp_path: Path, url: str) -> None:
     [
         ([], "name who talks"),
         (["--endpoint=one=ftp://x"], "is not ARM=http"),
-        (["--endpoint=one=http://x/v1#one", "--client=http://x/v1"], "URL"),
+        (["--endpoint=one=http://x/v1#one", "--client=http://x/v1"], "HOST"),
         (["--endpoint=one=http://x/v1#one", "--client=http://u:k@x/v1#m"], "keys go into"),
         (["--run=nowhere"], "no finished run"),
     ],
