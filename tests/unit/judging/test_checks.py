@@ -119,7 +119,7 @@ def test_a_pairs_attention_check_passes_on_whichever_side_it_stands(database: Da
                 form = pair_form("tie")
                 if found.role == "attention":
                     seen.add(found.is_swapped)
-                    sides = task_of(session, made.campaign, found).sides
+                    sides = task_of(session, made.campaign, found, at_ms=AT_MS).sides
                     right = next(
                         side.name for side in sides if side.turns[0]["content"] == "选这一边。"
                     )
@@ -170,7 +170,7 @@ def test_a_written_conversation_is_shown_whole_and_told_with_its_reasons(
         found = desk.next_assignment(session, campaign, rater, at_ms=AT_MS)
         assert isinstance(found, Assignment)
         assert found.role == "training"
-        task = task_of(session, campaign, found)
+        task = task_of(session, campaign, found, at_ms=AT_MS)
         (side,) = task.sides
         assert [turn["role"] for turn in side.turns] == ["assistant", "user", "assistant"]
         assert task.turns[0]["content"] == "最近总是睡不好，第1次来问。"
