@@ -64,21 +64,29 @@ def create(
     import json
 
     from qingting.domains.judging_pack import load_judging_pack
-    from qingting.judging.answers import answers_of_run, complete_items, read_answers
+    from qingting.judging.answers import (
+        answers_of_run,
+        arms_of_run,
+        complete_items,
+        read_answers,
+    )
     from qingting.judging.campaigns import change_state, create_campaign, load_campaign
     from qingting.judging.endpoints import parse_endpoints
     from qingting.judging.run_studies import create_once
     from qingting.judging.tokens import now_ms
     from qingting.spec.judging import CampaignSpec
 
-    if (answers is None) == (run is None) and not endpoint:
+    if answers is None and run is None and not endpoint:
         raise typer.BadParameter("name the answers to judge: --answers FILE or --run FOLDER")
-    of_run = answers_of_run(run) if run else None
-    given = read_answers(answers) if answers else of_run.answers if of_run else ()
+    if answers is not None and run is not None and spec is not None:
+        raise typer.BadParameter("--answers and --run both hold answers; name one of them")
+    # answers from a file beside a run: conversations that its arms held, for its own study
+    given = read_answers(answers) if answers else answers_of_run(run).answers if run else ()
+    of_run = arms_of_run(run)[1] if run else None
     if spec is not None:
         wanted = load_campaign(spec)
-    elif of_run is not None and of_run.judging is not None:
-        wanted = CampaignSpec.model_validate_json(json.dumps(of_run.judging))
+    elif of_run is not None:
+        wanted = CampaignSpec.model_validate_json(json.dumps(of_run))
     else:
         raise typer.BadParameter(
             "name the file of the study; only a run whose experiment has `judging` knows its own"
