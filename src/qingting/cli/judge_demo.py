@@ -61,11 +61,11 @@ def demo(
 
 
 def _make(database: Any, found: Run, folder: Path, *, seed: int, url: str) -> dict[str, Any]:
-    from qingting.cli.judge_analyse import write_analysis
     from qingting.judging.owners import add_owner, new_link
     from qingting.judging.people import Guest, invite
     from qingting.judging.snapshot import freeze
     from qingting.judging.tokens import now_ms
+    from qingting.report.judging_files import write_analysis
 
     identity, truth = _judged(database, found, seed=seed)
     frozen = freeze(

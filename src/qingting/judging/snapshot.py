@@ -492,8 +492,15 @@ def read_snapshot(folder: Path) -> SnapshotData:
     )
 
 
+def analysis_folder(snapshot: Path) -> Path:
+    """Return where the analysis of a snapshot is kept, beside it."""
+    return snapshot.with_name(f"{snapshot.name}.analysis")
+
+
 def mark_superseded(database: Database) -> int:
     """Mark the folders of superseded snapshots, so that they are refused where no database is.
+
+    What was computed from them beside them is removed.
 
     Returns how many were marked now. Call after an erasure is committed; calling again is harmless.
     """
@@ -501,6 +508,7 @@ def mark_superseded(database: Database) -> int:
     with database.reading() as session:
         for one in session.scalars(select(Snapshot).where(Snapshot.superseded_ms.is_not(None))):
             folder = Path(one.path)
+            shutil.rmtree(analysis_folder(folder), ignore_errors=True)
             if folder.is_dir() and not (folder / SUPERSEDED).exists():
                 (folder / SUPERSEDED).write_text(f"{one.superseded_reason}\n", encoding="utf-8")
                 n_marked += 1

@@ -23,6 +23,7 @@ from qingting.web.guards import Guards
 from qingting.web.limits import RateLimit
 from qingting.web.pages import language_of, page
 from qingting.web.problems import RefusedError, status_of
+from qingting.web.results import Results
 from qingting.web.settings import WebSettings
 from qingting.web.talks import Talks
 from qingting.web.words import words_in
@@ -52,6 +53,7 @@ def create_app(database: Database, settings: WebSettings, *, transport: Any = No
         settings,
         RateLimit(settings.wrong_sign_ins_per_minute),
         Talks(database, settings, transport=transport),
+        Results(),
     )
     for router in all_routers():
         app.include_router(router)
@@ -67,6 +69,7 @@ async def _with_few_threads(app: FastAPI) -> AsyncIterator[None]:
     to_thread.current_default_thread_limiter().total_tokens = _THREADS
     yield
     await app.state.services.talks.close()
+    app.state.services.results.close()
 
 
 def _tell_problems(app: FastAPI) -> None:
