@@ -26,8 +26,8 @@ demo: install
 	$(BIN)/qingting run examples/quickstart.yaml
 
 demo-judging: install
-	$(BIN)/qingting run examples/judging.yaml
-	$(BIN)/qingting judge demo --run runs/judging --force
+	$(BIN)/qingting run examples/quickstart.yaml
+	$(BIN)/qingting judge demo --run runs/quickstart --force
 
 test: install
 	$(BIN)/python -m pytest -m "not slow" -q

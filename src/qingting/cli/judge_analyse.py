@@ -19,7 +19,7 @@ def analyse(
     snapshot: Annotated[Path, typer.Argument(help="Folder of a snapshot.")],
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for human_judge_analysis.md, .zh.md and .json."),
+        typer.Option(help="Folder for human_judge_analysis.md, .zh.md, .html and .json."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of bootstraps.", min=0)] = 7,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the files.")] = False,
@@ -33,7 +33,7 @@ def analyse(
     """
     from qingting.judging.analysis import analyse as analyse_study
     from qingting.judging.snapshot import read_snapshot, refuse_superseded
-    from qingting.report.judging_words import study_markdown
+    from qingting.report.judging_words import first_page
 
     if database is not None:
         with opened(database) as base:
@@ -47,13 +47,13 @@ def analyse(
     if as_json:
         print_json(record)
     else:
-        typer.echo(study_markdown(result, language="en").split("\n## ")[0].strip())
+        typer.echo(first_page(result, language="en").strip())
         if out is not None:
             typer.echo(f"\nthe whole analysis: {out / 'human_judge_analysis.md'}")
 
 
 def write_analysis(snapshot: Path, out: Path, *, seed: int, force: bool) -> StudyAnalysis:
-    """Write the words in both languages and the figures into a folder; return the analysis.
+    """Write the words in both languages, a page of them and the figures; return the analysis.
 
     Raises:
         StoreError: one of the files exists and ``force`` is not set.
@@ -63,10 +63,10 @@ def write_analysis(snapshot: Path, out: Path, *, seed: int, force: bool) -> Stud
     from qingting.core.errors import StoreError
     from qingting.judging.analysis import analyse as analyse_study
     from qingting.judging.snapshot import read_snapshot
-    from qingting.report.judging_words import study_markdown
+    from qingting.report.judging_words import study_html, study_markdown
     from qingting.store.atomic import write_bytes
 
-    names = ("human_judge_analysis.md", "human_judge_analysis.zh.md", "human_judge_analysis.json")
+    names = [f"human_judge_analysis.{kind}" for kind in ("md", "zh.md", "html", "json")]
     taken = [name for name in names if (out / name).exists()]
     if taken and not force:
         raise StoreError(f"{out / taken[0]} exists; overwrite it with --force")
@@ -75,6 +75,7 @@ def write_analysis(snapshot: Path, out: Path, *, seed: int, force: bool) -> Stud
     texts = (
         study_markdown(result, language="en"),
         study_markdown(result, language="zh"),
+        study_html(result),
         json.dumps(_plain(result), ensure_ascii=False, indent=2) + "\n",
     )
     for name, text in zip(names, texts, strict=True):

@@ -61,6 +61,9 @@ DICTIONARY: Mapping[str, Mapping[str, str]] = {
         "reasons": "pairs: why one was preferred",
         "confidence": "1 low to 3 high; null where not given",
         "comment": "free text, scrubbed",
+        "guess": "side (answer; left, right) to the family of models that the rater thinks wrote it "
+        "(no_idea: not recognised); empty where the rater gave none, null where not asked",
+        "is_swapped": "pairs: whether what is called left in references and plan stood on the right",
         "duration_ms": "how long the page was open; null where unknown",
         "submitted_ms": "milliseconds since 1970, UTC",
         "n_characters": "length of what was shown, per side",
@@ -191,7 +194,9 @@ def gather(session: Session, campaign: Campaign) -> SnapshotData:
             }
         )
         if judgment is not None:
-            row = _judgment_row(shared, assignment, unit, item, judgment, sizes)
+            row = _judgment_row(
+                shared, assignment, unit, item, judgment, sizes, is_pair=campaign.mode == "pair"
+            )
             judgments.append({"judgment": len(judgments) + 1, "mode": campaign.mode} | row)
     study = {
         "spec": campaign.spec,
@@ -238,6 +243,8 @@ def _judgment_row(
     item: Item,
     judgment: Judgment,
     sizes: Mapping[tuple[int, int | None], tuple[int, int]],
+    *,
+    is_pair: bool,
 ) -> dict[str, Any]:
     shown: list[int | None] = [unit.arm_id]
     if unit.other_arm_id is not None:
@@ -257,6 +264,8 @@ def _judgment_row(
         "reasons": judgment.reasons,
         "confidence": judgment.confidence,
         "comment": scrub(judgment.comment).text if judgment.comment else None,
+        "guess": judgment.guess,
+        "is_swapped": assignment.is_swapped if is_pair else None,
         "duration_ms": judgment.duration_ms,
         "submitted_ms": judgment.submitted_ms,
         "n_characters": [one[0] if one else None for one in lengths],
@@ -387,6 +396,9 @@ def flat_row(row: Mapping[str, Any]) -> dict[str, Any]:
             for side, gate in value.items():
                 flat[f"safety_{side}"] = gate["verdict"]
                 flat[f"safety_reasons_{side}"] = ";".join(gate["reasons"])
+        elif name == "guess":
+            for side in ("answer", "left", "right"):
+                flat[f"guess_{side}"] = value.get(side) if value else None
         elif name == "reasons":
             flat["reasons"] = ";".join(value)
         elif name in ("n_characters", "n_format_marks"):
@@ -405,7 +417,8 @@ def dictionary_page() -> str:
         parts += [f"| {field} | {meaning} |\n" for field, meaning in columns.items()]
     parts.append(
         "\n`judgments.parquet` holds judgments.jsonl as a flat table: `score_*` per criterion, "
-        "`safety_*` and `safety_reasons_*` per side, `other_*` for the right side of a pair.\n"
+        "`safety_*`, `safety_reasons_*` and `guess_*` per side, `other_*` for the right side of a "
+        "pair.\n"
     )
     return "".join(parts)
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from qingting.judging.guessing import asks_guess
 from qingting.store.judging_tables import (
     Assignment,
     Campaign,
@@ -43,6 +44,8 @@ class Task:
     sides: tuple[Side, ...]
     is_live: bool
     """Whether the rater talks with the model; ``turns`` then grows."""
+    asks_guess: bool
+    """Whether the question comes with it if the rater thinks to recognise the model."""
     given: dict[str, Any] | None = None
     """The judgment that was undone, to begin from."""
 
@@ -87,6 +90,7 @@ def task_of(session: Session, campaign: Campaign, assignment: Assignment) -> Tas
         turns=tuple(_plain(turn) for turn in turns),
         sides=sides,
         is_live=is_live,
+        asks_guess=asks_guess(campaign, assignment, language=item.language),
     )
 
 

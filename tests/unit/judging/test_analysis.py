@@ -76,7 +76,7 @@ def test_pairs_are_ranked_with_the_order_effect_apart(pairs):
     assert isinstance(ranking, VoteRanking)
     assert [one.arm for one in ranking.arms] == list(ARMS)
     assert ranking.order_effect is not None and ranking.order_effect.value > 0
-    assert pairs.audit.share_left > 0.5
+    assert pairs.audit.share_left.value > 0.5
     assert isinstance(pairs.decision, Missing)
 
 
