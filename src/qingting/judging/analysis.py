@@ -73,6 +73,8 @@ class StudyAnalysis:
     headline: str
     n_judgments: int
     n_raters: int
+    arms_judged: tuple[str, ...]
+    """Arms with a judgment of the main part by a rater who is not left out."""
     n_left_out: int
     """Judgments of the main part by raters who are left out."""
     checks: tuple[RaterChecks, ...]
@@ -120,6 +122,7 @@ def analyse(data: SnapshotData, *, digest: str, seed: int = 7) -> StudyAnalysis:
         headline=headline,
         n_judgments=len(main),
         n_raters=len({row["rater"] for row in main}),
+        arms_judged=tuple(sorted({arm for row in main for _, arm in sides_of(row)})),
         n_left_out=n_main - len(main),
         checks=checks,
         exclusions=exclusions,

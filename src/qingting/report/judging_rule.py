@@ -33,7 +33,7 @@ def decision_words(speaker: Speaker) -> str:
     )
     deciding = _deciding(found)
     because = (
-        say("所有条款都满足", "all clauses are met")
+        say("所有条款都满足", "All clauses are met")
         if deciding is None
         else f"{clause_name(speaker, deciding)}{say('：', ': ')}{clause_words(speaker, deciding)}"
     )

@@ -65,7 +65,8 @@ def _votes(speaker: Speaker, ranking: VoteRanking) -> list[Block]:
             else f"{arm.rank_low}–{arm.rank_high}"
         )
         record = f"{arm.n_won}/{arm.n_tied}/{arm.n_lost}"
-        strength, interval = speaker.number(arm.strength), speaker.interval(arm.interval)
+        strength = "–" if isinstance(arm.strength, Missing) else speaker.number(arm.strength)
+        interval = "–" if isinstance(arm.interval, Missing) else speaker.interval(arm.interval)
         rows.append((arm.arm, strength, interval, ranks, record))
     found: list[Block] = [
         table(
@@ -76,7 +77,8 @@ def _votes(speaker: Speaker, ranking: VoteRanking) -> list[Block]:
             rows,
         )
     ]
-    notes = [speaker.why(note) for note in (*ranking.problems, *ranking.warnings)]
+    notes = [speaker.why(note) for note in (*_absences(ranking), *ranking.problems)]
+    notes += [speaker.why(note) for note in ranking.warnings]
     if ranking.order_effect is not None:
         effect = ranking.order_effect
         notes.insert(
@@ -88,6 +90,18 @@ def _votes(speaker: Speaker, ranking: VoteRanking) -> list[Block]:
             ),
         )
     return [*found, Bullets(tuple(notes))] if notes else found
+
+
+def _absences(ranking: VoteRanking) -> list[str]:
+    """Return why strengths and intervals are absent, each reason once, where no warning says it."""
+    said = " ".join(ranking.warnings)
+    absent = [
+        one.reason
+        for arm in ranking.arms
+        for one in (arm.strength, arm.interval)
+        if isinstance(one, Missing) and one.reason not in said
+    ]
+    return list(dict.fromkeys(absent))
 
 
 def _ratings(speaker: Speaker, fit: OrdinalMixedFit) -> list[Block]:

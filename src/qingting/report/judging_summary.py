@@ -47,7 +47,6 @@ def summary(speaker: Speaker) -> list[Block]:
 
 def _who(speaker: Speaker) -> str:
     result, say = speaker.result, speaker.say
-    n_arms = len(result.study["arms"])
     what = {
         "single": ("对单条回复打分", "scores of single answers"),
         "pair": ("把两条回复放在一起比较", "comparisons of two answers"),
@@ -71,12 +70,25 @@ def _who(speaker: Speaker) -> str:
         if rules
         else say("没有人被排除。", "Nobody was left out.")
     )
+    n_arms, n_raters, n = len(result.arms_judged), result.n_raters, result.n_judgments
+    unjudged = [arm for arm in result.study["arms"] if arm not in result.arms_judged]
+    if unjudged:
+        out += say(
+            f"还没有人评过：{speaker.listed(unjudged)}。",
+            f" Nobody has judged {speaker.listed(unjudged)} yet.",
+        )
+    people = _counted(n_raters, "person", "people")
+    arms, judgments = _counted(n_arms, "arm", "arms"), _counted(n, "judgment", "judgments")
     return say(
-        f"{result.n_raters} 位评价者在不知道模型名字的情况下作了 {result.n_judgments} 次评价"
-        f"（{what[0]}），比较 {n_arms} 组。{out}",
-        f"{result.n_raters} people judged {n_arms} arms without knowing which model they saw, in "
-        f"{result.n_judgments} judgments ({what[1]}). {out}",
+        f"{n_raters} 位评价者在不知道模型名字的情况下作了 {n} 次评价"
+        f"（{what[0]}），评了 {n_arms} 组。{out}",
+        f"{people} judged {arms} without knowing which model they saw, in {judgments} "
+        f"({what[1]}). {out}",
     )
+
+
+def _counted(n: int, one: str, many: str) -> str:
+    return f"{n:,} {one if n == 1 else many}"
 
 
 def headline_words(speaker: Speaker, found: CriterionResult | None = None) -> str:
@@ -85,7 +97,8 @@ def headline_words(speaker: Speaker, found: CriterionResult | None = None) -> st
     say = speaker.say
     model = one.ranking if speaker.is_pair else one.ratings
     if isinstance(model, Missing):
-        return say("没有结论：", "no conclusion: ") + speaker.why(model) + say("。", ".")
+        means = say("", " See the means.") if one.means else ""
+        return say("没有结论：", "no conclusion: ") + speaker.why(model) + say("。", ".") + means
     settled = settled_pairs(model)
     if not settled:
         return say(
@@ -203,7 +216,9 @@ def _agreement(speaker: Speaker) -> str:
             + say("。", ".")
         )
     scale = say("1 为完全一致，0 为碰巧", "1 is perfect, 0 is chance")
-    if alpha.value < _LOW_ALPHA:
+    if isinstance(alpha.interval, Missing):
+        words = say("数据太少，还说不准", "too few data to tell")
+    elif alpha.value < _LOW_ALPHA:
         words = say(
             "较低：同一条回复，不同的人看法常常不同，单看哪一次评价都不足为凭，结论靠的是许多次评价",
             "low: people often see the same answer differently; no single judgment carries weight, "
