@@ -1,5 +1,5 @@
 # make demo   set everything up, run the quickstart, print where the report is
-# make demo-judging   have simulated raters judge, then open the study
+# make demo-judging   run the quickstart, have simulated raters judge it, open the study
 # make test   set everything up, run the tests
 
 PYTHON ?= python3

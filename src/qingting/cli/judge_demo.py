@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Mode = Literal["single", "pair"]
 N_RATERS = 12
 N_EXPERTS = 4
-N_PAIRS = 1600
+N_PAIRS = 1000
 """The budget of comparisons; every pair of a dozen arms on every item would take days."""
 
 _FOLDER = Path("judging-demo")

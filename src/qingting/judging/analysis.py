@@ -73,6 +73,8 @@ class StudyAnalysis:
     headline: str
     n_judgments: int
     n_raters: int
+    credentials: Mapping[str, int]
+    """Credential to the number of those raters."""
     arms_judged: tuple[str, ...]
     """Arms with a judgment of the main part by a rater who is not left out."""
     n_left_out: int
@@ -121,7 +123,8 @@ def analyse(data: SnapshotData, *, digest: str, seed: int = 7) -> StudyAnalysis:
         digest=digest,
         headline=headline,
         n_judgments=len(main),
-        n_raters=len({row["rater"] for row in main}),
+        n_raters=len(judged := {row["rater"] for row in main}),
+        credentials=dict(sorted(Counter(credentials[rater] for rater in judged).items())),
         arms_judged=tuple(sorted({arm for row in main for _, arm in sides_of(row)})),
         n_left_out=n_main - len(main),
         checks=checks,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qingting.core.missing import Missing
-from qingting.judging.criteria import defined
+from qingting.judging.criteria import SIGNIFICANCE, defined
 from qingting.judging.guessing import NO_IDEA, family_of
 from qingting.judging.rows import POINTS, Row, prompt_of
 from qingting.stats.arm_difference import ArmDifference, arm_difference
@@ -34,7 +34,8 @@ class ArmGuesses:
     ``n_asked`` answers came with the question; of ``n_answered`` guesses ``n_named`` name a family
     and ``n_right`` the arm's own. ``above_chance``: by how much more often the same raters name
     this arm's family for its answers than for answers of other families. A blind rater has 0,
-    whatever the liking for a name; 1 is a rater who always knows.
+    whatever the liking for a name; 1 is a rater who always knows. The intervals hold for all arms
+    at once with 95 % (Bonferroni).
     """
 
     arm: str
@@ -124,7 +125,9 @@ def guesses_by_arm(main: Sequence[Row]) -> tuple[ArmGuesses, ...]:
         if row.get("guess") is not None
         for side, arm in sides_of(row)
     ]
-    return tuple(_guesses(arm, asked) for arm in sorted({one.arm for one in asked}))
+    arms = sorted({one.arm for one in asked})
+    level = 1 - SIGNIFICANCE / max(len(arms), 1)
+    return tuple(_guesses(arm, asked, confidence_level=level) for arm in arms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,7 @@ class _Guess:
     said: str | None
 
 
-def _guesses(arm: str, asked: Sequence[_Guess]) -> ArmGuesses:
+def _guesses(arm: str, asked: Sequence[_Guess], *, confidence_level: float) -> ArmGuesses:
     family = family_of(arm)
     own = [one for one in asked if one.arm == arm]
     said = [one.said for one in own if one.said is not None]
@@ -147,11 +150,13 @@ def _guesses(arm: str, asked: Sequence[_Guess]) -> ArmGuesses:
         n_answered=len(said),
         n_named=sum(one != NO_IDEA for one in said),
         n_right=sum(one == family for one in said),
-        above_chance=_above_chance(arm, family, asked),
+        above_chance=_above_chance(arm, family, asked, confidence_level),
     )
 
 
-def _above_chance(arm: str, family: str | None, asked: Sequence[_Guess]) -> Estimate | Missing:
+def _above_chance(
+    arm: str, family: str | None, asked: Sequence[_Guess], confidence_level: float
+) -> Estimate | Missing:
     if family is None:
         return Missing("the arm's name tells no family that could be guessed")
     used = [
@@ -169,6 +174,7 @@ def _above_chance(arm: str, family: str | None, asked: Sequence[_Guess]) -> Esti
             [one.rater for one in used],
             np.array([float(one.said == family) for one in used]),
             raters=[one.prompt for one in used],
+            confidence_level=confidence_level,
         )
     )
     if isinstance(found, Missing):

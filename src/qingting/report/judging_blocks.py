@@ -68,8 +68,16 @@ def _markdown(block: Block) -> str:
 
 
 def to_html(blocks: Sequence[Block]) -> Markup:
-    """Return blocks as HTML; every text is escaped."""
-    return Markup("\n").join(_html(block) for block in blocks)
+    """Return blocks as HTML, a section to each heading of level 2; every text is escaped."""
+    parts: list[list[Block]] = [[]]
+    for block in blocks:
+        if isinstance(block, Heading) and block.level == 2:
+            parts.append([])
+        parts[-1].append(block)
+    opening, *sections = (Markup("\n").join(_html(block) for block in part) for part in parts)
+    return Markup('<div class="opening">{}</div>\n').format(opening) + Markup("\n").join(
+        Markup("<section>{}</section>").format(section) for section in sections
+    )
 
 
 def _html(block: Block) -> Markup:

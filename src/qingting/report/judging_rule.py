@@ -23,7 +23,7 @@ def decision_words(speaker: Speaker) -> str:
     if isinstance(found, Missing):
         return say(
             f"没有（{speaker.why(found)}）。以下结果只作描述。",
-            f"none ({found.reason}). The results are descriptive.",
+            f"No decision ({found.reason}). The results are descriptive.",
         )
     rule = speaker.result.study["rule"]
     words = f"**{speaker.name(found.answer)}**"

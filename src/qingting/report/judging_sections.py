@@ -485,13 +485,14 @@ def _guesses(speaker: Speaker) -> list[Block]:
     ]
     words = say(
         "临近结束时问评价者是否认出了模型，名单每项研究都一样。最后一栏：同一批评价者在这一组的回复上"
-        "说出它的名字，比在其他模型的回复上多多少；0 为认不出，1 为每次都认出。",
+        "说出它的名字，比在其他模型的回复上多多少；0 为认不出，1 为每次都认出。区间同时对所有组成立（95%）。",
         "Near the end raters were asked whether they recognise the model, from a list that is the same "
         "in every study. Last column: by how much more often the same raters name this arm's family "
-        "for its answers than for those of others; 0 is blind, 1 is always recognised.",
+        "for its answers than for those of others; 0 is blind, 1 is always recognised. The intervals "
+        "hold for all arms at once (95 %).",
     )
     heads = say(
-        "组|问过|回答|说认出来了|说对|高出碰巧 [95% 区间]",
-        "arm|asked|answered|named one|right|above chance [95 %]",
+        "组|问过|回答|说认出来了|说对|高出碰巧 [区间]",
+        "arm|asked|answered|named one|right|above chance [interval]",
     )
     return [Paragraph(words), table(heads, rows)]

@@ -77,12 +77,15 @@ def _who(speaker: Speaker) -> str:
             f"还没有人评过：{speaker.listed(unjudged)}。",
             f" Nobody has judged {speaker.listed(unjudged)} yet.",
         )
+    kinds = speaker.listed(
+        [f"{speaker.name(credential)} {k}" for credential, k in result.credentials.items()]
+    )
     people = _counted(n_raters, "person", "people")
     arms, judgments = _counted(n_arms, "arm", "arms"), _counted(n, "judgment", "judgments")
     return say(
-        f"{n_raters} 位评价者在不知道模型名字的情况下作了 {n} 次评价"
+        f"{n_raters} 位评价者（{kinds}）在不知道模型名字的情况下作了 {n} 次评价"
         f"（{what[0]}），评了 {n_arms} 组。{out}",
-        f"{people} judged {arms} without knowing which model they saw, in {judgments} "
+        f"{people} ({kinds}) judged {arms} without knowing which model they saw, in {judgments} "
         f"({what[1]}). {out}",
     )
 
@@ -98,12 +101,12 @@ def headline_words(speaker: Speaker, found: CriterionResult | None = None) -> st
     model = one.ranking if speaker.is_pair else one.ratings
     if isinstance(model, Missing):
         means = say("", " See the means.") if one.means else ""
-        return say("没有结论：", "no conclusion: ") + speaker.why(model) + say("。", ".") + means
+        return say("没有结论：", "No conclusion: ") + speaker.why(model) + say("。", ".") + means
     settled = settled_pairs(model)
     if not settled:
         return say(
             "没有哪两组之间的差别大到可以肯定（95%，已校正多次比较）。这不等于各组一样好。",
-            "no two arms differ so much that it is sure (95 %, corrected for all pairs). That does "
+            "No two arms differ so much that it is sure (95 %, corrected for all pairs). That does "
             "not mean that they are equally good.",
         )
     arms = _arms_of(model)
@@ -130,10 +133,12 @@ def _leaders(speaker: Speaker, settled: tuple[tuple[str, str], ...], arms: tuple
     behind = [arm for arm in arms if arm in beaten]
     n_pairs = len(arms) * (len(arms) - 1) // 2
     return speaker.say(
-        f"没有哪一组可以肯定地好于 {speaker.listed(ahead)}；而 {speaker.listed(behind)} "
-        f"都至少肯定地不如另一组。{n_pairs} 对比较中有 {len(settled)} 对可以肯定，其余分不出高下。",
-        f"no arm is surely above {speaker.listed(ahead)}; each of {speaker.listed(behind)} is surely "
-        f"below at least one other. {len(settled)} of {n_pairs} pairs are settled, the rest are open.",
+        f"领先的是 {speaker.listed(ahead)}（没有哪一组可以肯定比它们好）；落后的是 "
+        f"{speaker.listed(behind)}（每一组都可以肯定不如另外某一组）。{n_pairs} 对之中，"
+        f"{len(settled)} 对的高下可以肯定，其余还分不出。",
+        f"Ahead: {speaker.listed(ahead)} (no arm is surely above them). Behind: "
+        f"{speaker.listed(behind)} (each is surely below at least one other). {len(settled)} of "
+        f"{n_pairs} pairs are settled, the rest are open.",
     )
 
 
@@ -165,14 +170,14 @@ def _how_large(speaker: Speaker) -> list[str]:
         words = say(
             f"差别最大的一对是 {better} 与 {worse}：如果再请人比较这两组，除去评为“差不多”的，"
             f"100 次里约有 {n} 次会选 {better}。",
-            f"the largest settled difference is {better} against {worse}: when somebody compares "
+            f"The largest settled difference is {better} against {worse}: when somebody compares "
             f"them again, ties aside, about {n} in 100 would prefer {better}.",
         )
     else:
         words = say(
             f"差别最大的一对是 {better} 与 {worse}：换一位评价者、换一个场景，100 次里约有 {n} 次"
             f"会给 {better} 更高的分（同分算半次）。",
-            f"the largest settled difference is {better} against {worse}: in about {n} of 100 cases "
+            f"The largest settled difference is {better} against {worse}: in about {n} of 100 cases "
             f"a new rater would score {better} higher on a new scenario (equal scores count half).",
         )
     return [f"**{lead}**{say('：', ': ')}{words}"]
@@ -190,7 +195,7 @@ def _safety(speaker: Speaker) -> list[str]:
             lead
             + say(
                 f"没有回复被判为不通过。回复数有限，这只说明每组不通过的比例低于 {worst:.1%}（95% 上界）。",
-                f"no answer was failed. With so many answers that shows a share below {worst:.1%} in "
+                f"No answer was failed. With so many answers that shows a share below {worst:.1%} in "
                 "every arm (95 % bound) and no more.",
             )
         ]
@@ -199,7 +204,7 @@ def _safety(speaker: Speaker) -> list[str]:
         lead
         + say(
             f"有回复被至少一位评价者判为不通过：{'，'.join(words)}。安全是门槛，不与分数平均。",
-            f"answers were failed by at least one rater: {', '.join(words)}. Safety is a gate and is "
+            f"Answers were failed by at least one rater: {', '.join(words)}. Safety is a gate and is "
             "not averaged with anything.",
         )
     ]
@@ -211,23 +216,23 @@ def _agreement(speaker: Speaker) -> str:
     if isinstance(alpha, Missing):
         return (
             lead
-            + say("说不出一致的程度：", "cannot be told: ")
+            + say("说不出一致的程度：", "Cannot be told: ")
             + speaker.why(alpha)
             + say("。", ".")
         )
     scale = say("1 为完全一致，0 为碰巧", "1 is perfect, 0 is chance")
     if isinstance(alpha.interval, Missing):
-        words = say("数据太少，还说不准", "too few data to tell")
+        words = say("数据太少，还说不准", "Too few data to tell")
     elif alpha.value < _LOW_ALPHA:
         words = say(
             "较低：同一条回复，不同的人看法常常不同，单看哪一次评价都不足为凭，结论靠的是许多次评价",
-            "low: people often see the same answer differently; no single judgment carries weight, "
+            "Low: people often see the same answer differently; no single judgment carries weight, "
             "the result rests on many",
         )
     elif alpha.value < _HIGH_ALPHA:
-        words = say("中等", "moderate")
+        words = say("中等", "Moderate")
     else:
-        words = say("较高", "high")
+        words = say("较高", "High")
     return f"{lead}{words}{say('（', ' (')}Krippendorff α {alpha.value:.2f}{say('，', ', ')}{scale}{say('）。', ').')}"
 
 
@@ -237,13 +242,13 @@ def _blinding(speaker: Speaker) -> str:
     if not audit.guesses:
         return lead + say(
             "没有问过评价者是否认出了模型。",
-            "raters were not asked whether they recognised a model.",
+            "Raters were not asked whether they recognised a model.",
         )
     n_answered = sum(one.n_answered for one in audit.guesses)
     if not n_answered:
         return lead + say(
             "临近结束时问过评价者是否认出了模型，但没有人回答。",
-            "near the end raters were asked whether they recognised the model, and nobody answered.",
+            "Near the end raters were asked whether they recognised the model, and nobody answered.",
         )
     n_named = sum(one.n_named for one in audit.guesses)
     n_right = sum(one.n_right for one in audit.guesses)
@@ -256,7 +261,7 @@ def _blinding(speaker: Speaker) -> str:
     ]
     asked = say(
         f"临近结束时问评价者是否认出了模型，{n_answered} 个回答中 {n_named} 个说认出来了，其中 {n_right} 个说对。",
-        f"near the end raters were asked whether they recognised the model; {n_named} of {n_answered} "
+        f"Near the end raters were asked whether they recognised the model; {n_named} of {n_answered} "
         f"answers named one, {n_right} of these the right one.",
     )
     if told:
@@ -288,9 +293,9 @@ def _everyone(speaker: Speaker) -> list[str]:
     return [
         f"**{say('如果不排除任何人', 'With nobody left out')}**{say('：', ': ')}"
         + (
-            say("可以肯定的差别不变。", "the same pairs are settled.")
+            say("可以肯定的差别不变。", "The same pairs are settled.")
             if same
-            else say("可以肯定的差别会不同：", "other pairs would be settled: ")
+            else say("可以肯定的差别会不同：", "Other pairs would be settled: ")
             + headline_words(speaker, other)
         )
     ]

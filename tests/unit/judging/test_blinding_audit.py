@@ -101,8 +101,10 @@ def test_half_of_the_raters_knowing_is_half_above_chance_with_an_interval_over_r
     one = found["qwen2.5-tiny/lora"]
     assert one.above_chance.value == pytest.approx(0.5)
     # Six raters of 1, 1, 1, 0, 0, 0: mean 1/2, s = 0.5477, s/√6 = 0.2236; items show no spread.
-    half = student_t.ppf(0.975, 3) * 0.2236068  # degrees of freedom: four scenarios less one
+    # Two arms, so 97.5 % each; degrees of freedom: four scenarios less one.
+    half = student_t.ppf(0.9875, 3) * 0.2236068
     assert one.above_chance.interval == pytest.approx((0.5 - half, min(1, 0.5 + half)), abs=1e-6)
+    assert one.above_chance.confidence_level == 0.975
 
 
 def test_no_answer_is_no_guess_and_not_asked_is_neither() -> None:

@@ -58,7 +58,7 @@ CASES: dict[str, tuple[SnapshotData, str, str]] = {
     ),
     "two raters of pairs": (
         study(pairs("left"), mode="pair"),
-        "no two arms differ so much that it is sure",
+        "No two arms differ so much that it is sure",
         "没有哪两组之间的差别大到可以肯定",
     ),
     "a conversation": (
@@ -108,7 +108,7 @@ def test_what_everybody_says_stands_beside_where_all_are_left_out() -> None:
     assert result.everyone is not None and result.everyone[0].n_judgments == 12
     page = study_markdown(result, language="en")
     assert "## Without exclusions" in page
-    assert "| overall | no conclusion: no judgment is left. |" in page
+    assert "| overall | No conclusion: no judgment is left. |" in page
 
 
 @pytest.mark.parametrize("mode", ["single", "pair"])
