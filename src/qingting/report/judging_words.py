@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from qingting.judging.analysis import StudyAnalysis
+from qingting.report import judging_people as people
 from qingting.report import judging_sections as sections
 from qingting.report.judging_blocks import (
     Block,
@@ -70,10 +71,10 @@ def study_blocks(result: StudyAnalysis, *, language: Language) -> list[Block]:
         *sections.quality(speaker),
         *sections.everyone(speaker),
         *sections.safety(speaker),
-        *sections.agreement(speaker),
-        *sections.raters(speaker),
+        *people.agreement(speaker),
+        *people.raters(speaker),
         *sections.parts(speaker),
-        *sections.audit(speaker),
+        *people.audit(speaker),
         *_limits(speaker),
     ]
 
