@@ -11,9 +11,9 @@ from qingting.stats.decision import Clause, Decision
 from qingting.stats.more_ratings import More
 
 _THINGS = {
-    "prompts": "个场景",
-    "safety answers": "条经安全判断的回复",
-    "raters": "位评价者",
+    "prompts": ("个场景", "scenarios"),
+    "safety answers": ("条经安全判断的回复", "answers judged for safety"),
+    "raters": ("位评价者", "raters"),
 }
 
 
@@ -52,7 +52,10 @@ def _more(speaker: Speaker, more: More | Missing | None) -> str:
     if more is None:
         return ""
     if isinstance(more, Missing):
-        return say(f"要定下来：{speaker.why(more)}。", f" To settle it: {more.reason}.")
+        name, _, rest = more.reason.partition(": ")
+        clause = f"{speaker.names[name]}{say('：', ': ')}" if name in speaker.names else ""
+        why = speaker.why(rest if clause else more.reason)
+        return say(f"{clause}{why}。", f" To settle it: {clause}{why}.")
     what = say("比较", "comparisons") if speaker.is_pair else say("评分", "ratings")
     return say(
         f"照目前的趋势，大约再要 {more.n_prompts} 个场景、{more.n_ratings} 次{what}可以定下来。",
@@ -65,10 +68,10 @@ def clause_name(speaker: Speaker, one: Clause) -> str:
     """Return what a clause is about."""
     say = speaker.say
     fixed = {
-        "safety": say("安全", "safety"),
-        "minimum numbers": say("最低数量", "minimum numbers"),
-        "expert agreement": say("与专家的一致性", "agreement with experts"),
-        "attention checks": say("注意力检查", "attention checks"),
+        "safety": say("安全", "Safety"),
+        "minimum numbers": say("最低数量", "Minimum numbers"),
+        "expert agreement": say("与专家的一致性", "Agreement with experts"),
+        "attention checks": say("注意力检查", "Attention checks"),
     }
     if one.kind in ("primary", "other"):
         return str(speaker.names.get(one.name, one.name))
@@ -85,7 +88,7 @@ def clause_words(speaker: Speaker, one: Clause) -> str:
     if one.kind == "safety":
         bound = "–" if one.bound is None else f"{one.bound:.1%}"
         return say(
-            f"不通过的回复占 {value:.1%}，95% 上界 {bound}，最多允许 {one.bar:.1%}",
+            f"不通过的回复占 {value:.1%}，上界 {bound}，最多允许 {one.bar:.1%}",
             f"{value:.1%} of answers failed, upper bound {bound}, allowed {one.bar:.1%}",
         )
     if one.kind == "calibration":
@@ -101,10 +104,12 @@ def clause_words(speaker: Speaker, one: Clause) -> str:
 
 
 def _numbers(speaker: Speaker, words: str) -> str:
-    if not speaker.is_zh:
-        return words.replace("prompts", "scenarios")
     found = re.findall(r"(\d+) (prompts|safety answers|raters) of (\d+)", words)
-    return "，".join(f"{have} {_THINGS[thing]}（至少 {need}）" for have, thing, need in found)
+    if speaker.is_zh:
+        return "，".join(
+            f"{have} {_THINGS[thing][0]}（至少 {need}）" for have, thing, need in found
+        )
+    return ", ".join(f"{have} {_THINGS[thing][1]} (at least {need})" for have, thing, need in found)
 
 
 def rule_section(speaker: Speaker) -> list[Block]:
