@@ -30,7 +30,7 @@ def analyse(
     from qingting.judging.analysis import analyse as analyse_study
     from qingting.judging.snapshot import read_snapshot, refuse_superseded
     from qingting.report.judging_files import analysis_record, write_analysis
-    from qingting.report.judging_words import study_markdown
+    from qingting.report.judging_words import first_page
 
     if database is not None:
         with opened(database) as base:
@@ -44,6 +44,6 @@ def analyse(
     if as_json:
         print_json(record)
     else:
-        typer.echo(study_markdown(result, language="en").split("\n## ")[0].strip())
+        typer.echo(first_page(result, language="en").strip())
         if out is not None:
             typer.echo(f"\nthe whole analysis: {out / 'human_judge_analysis.md'}")

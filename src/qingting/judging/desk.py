@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from qingting.judging import live
 from qingting.judging.choosing_work import Work, choose_work, needs_rest
 from qingting.judging.forms import Form, check_form
+from qingting.judging.guessing import asks_guess
 from qingting.judging.people import has_consented
 from qingting.judging.places import arms_in_order, expire, give_back, take
 from qingting.judging.problems import JudgingError
@@ -202,6 +203,7 @@ def submit(
         mode=campaign.mode,
         rubric=texts_of(campaign)["rubric"],
         language=rater.language,
+        asks_guess=asks_guess(campaign, assignment, language=unit.language),
     )
     _hold_again(session, assignment, unit, language=rater.language)
     live.end(session, campaign, assignment, language=rater.language)
@@ -256,6 +258,7 @@ def _judgment(
         reasons=form.reasons,
         confidence=form.confidence,
         comment=form.comment,
+        guess=form.guess,
         duration_ms=submission.duration_ms,
         submitted_ms=at_ms,
     )

@@ -88,7 +88,7 @@ def _checks(
 
 def passes_attention(row: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:
     """Return whether a judgment is the one that an attention check has right."""
-    right = as_shown(reference, is_swapped=bool(row.get("are_sides_swapped")))
+    right = as_shown(reference, is_swapped=bool(row.get("is_swapped")))
     for criterion, (low, high) in right.get("ranges", {}).items():
         if not low <= row["scores"][criterion] <= high:
             return False

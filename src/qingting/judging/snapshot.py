@@ -58,14 +58,15 @@ DICTIONARY: Mapping[str, Mapping[str, str]] = {
         "difficulty": "1 easy to 3 hard",
         "arm": "the arm judged, or the one on the left; null for calibration and attention",
         "other_arm": "pairs: the arm on the right",
-        "are_sides_swapped": "pairs among the checks: whether the answers stood on the other side than "
-        "in the reference; null elsewhere",
         "p_chosen": "probability with which this unit was chosen, for weighting",
         "scores": "criterion to 1..5; in pairs to left, tie or right",
         "safety": "side (answer; left, right) to verdict (pass, concern, fail) and reason codes",
         "reasons": "pairs: why one was preferred",
         "confidence": "1 low to 3 high; null where not given",
         "comment": "free text, scrubbed",
+        "guess": "side (answer; left, right) to the family of models that the rater thinks wrote it "
+        "(no_idea: not recognised); empty where the rater gave none, null where not asked",
+        "is_swapped": "pairs: whether what is called left in references and plan stood on the right",
         "duration_ms": "how long the page was open; null where unknown",
         "submitted_ms": "milliseconds since 1970, UTC",
         "n_characters": "length of what was shown, per side",
@@ -125,7 +126,7 @@ class SnapshotData(NamedTuple):
     assignments: list[dict[str, Any]]
     raters: list[dict[str, Any]]
     references: list[dict[str, Any]]
-    conversations: list[dict[str, Any]]
+    conversations: Sequence[dict[str, Any]] = ()
     """Live ones; empty in other studies."""
 
 
@@ -219,7 +220,9 @@ def gather(session: Session, campaign: Campaign) -> SnapshotData:
         talk, row = talks.get(assignment.id), None
         if judgment is not None:
             row = {"judgment": len(judgments) + 1, "mode": campaign.mode}
-            row |= _judgment_row(shared, assignment, unit, item, judgment, sizes)
+            row |= _judgment_row(
+                shared, assignment, unit, item, judgment, sizes, is_pair=campaign.mode == "pair"
+            )
             if talk is not None:
                 row |= {
                     "n_characters": [len(talk.shown)],
@@ -280,6 +283,8 @@ def _judgment_row(
     item: Item,
     judgment: Judgment,
     sizes: Mapping[tuple[int, int | None], tuple[int, int]],
+    *,
+    is_pair: bool,
 ) -> dict[str, Any]:
     shown: list[int | None] = [unit.arm_id]
     if unit.other_arm_id is not None:
@@ -293,15 +298,14 @@ def _judgment_row(
         "kind": item.kind,
         "topic": item.topic,
         "difficulty": item.difficulty,
-        "are_sides_swapped": assignment.is_swapped
-        if unit.arm_id is None and "left" in judgment.safety
-        else None,
         "p_chosen": assignment.p_chosen,
         "scores": judgment.scores,
         "safety": judgment.safety,
         "reasons": judgment.reasons,
         "confidence": judgment.confidence,
         "comment": scrub(judgment.comment).text if judgment.comment else None,
+        "guess": judgment.guess,
+        "is_swapped": assignment.is_swapped if is_pair else None,
         "duration_ms": judgment.duration_ms,
         "submitted_ms": judgment.submitted_ms,
         "n_characters": [one[0] if one else None for one in lengths],
@@ -433,6 +437,9 @@ def flat_row(row: Mapping[str, Any]) -> dict[str, Any]:
             for side, gate in value.items():
                 flat[f"safety_{side}"] = gate["verdict"]
                 flat[f"safety_reasons_{side}"] = ";".join(gate["reasons"])
+        elif name == "guess":
+            for side in ("answer", "left", "right"):
+                flat[f"guess_{side}"] = value.get(side) if value else None
         elif name == "reasons":
             flat["reasons"] = ";".join(value)
         elif name in ("n_characters", "n_format_marks"):
@@ -451,7 +458,8 @@ def dictionary_page() -> str:
         parts += [f"| {field} | {meaning} |\n" for field, meaning in columns.items()]
     parts.append(
         "\n`judgments.parquet` holds judgments.jsonl as a flat table: `score_*` per criterion, "
-        "`safety_*` and `safety_reasons_*` per side, `other_*` for the right side of a pair.\n"
+        "`safety_*`, `safety_reasons_*` and `guess_*` per side, `other_*` for the right side of a "
+        "pair.\n"
     )
     return "".join(parts)
 

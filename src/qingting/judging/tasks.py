@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from qingting.judging import live
 from qingting.judging.checks import as_shown
+from qingting.judging.guessing import asks_guess
 from qingting.judging.live import Talk
 from qingting.store.judging_tables import (
     Assignment,
@@ -45,6 +46,8 @@ class Task:
     sides: tuple[Side, ...]
     is_live: bool
     """Whether the rater talks with the model; ``turns`` then grows."""
+    asks_guess: bool
+    """Whether the question comes with it if the rater thinks to recognise the model."""
     talk: Talk | None = None
     """How a live conversation stands."""
 
@@ -81,6 +84,7 @@ def task_of(session: Session, campaign: Campaign, assignment: Assignment, *, at_
         sides=sides,
         is_live=talk is not None,
         talk=talk,
+        asks_guess=asks_guess(campaign, assignment, language=item.language),
     )
 
 

@@ -14,8 +14,7 @@ from qingting.core.errors import StoreError
 from qingting.judging.analysis import StudyAnalysis, analyse
 from qingting.judging.snapshot import read_snapshot
 from qingting.report.file_names import FIGURES, NAMES, PAGE, WORDS, WORDS_ZH
-from qingting.report.judging_words import study_markdown
-from qingting.report.markdown_page import page_of
+from qingting.report.judging_words import study_html, study_markdown
 from qingting.store.atomic import write_bytes
 
 
@@ -26,7 +25,7 @@ def analysis_files(result: StudyAnalysis) -> Mapping[str, bytes]:
     return {
         WORDS: en.encode(),
         WORDS_ZH: zh.encode(),
-        PAGE: page_of(zh=zh, en=en).encode(),
+        PAGE: study_html(result).encode(),
         FIGURES: figures.encode(),
     }
 

@@ -64,6 +64,11 @@ class QualitySpec(Frozen):
     share_calibration: Share = Field(0.10, description="Answers that carry reference ratings.")
     share_repeats: Share = Field(0.05, description="Answers that the same rater judges again.")
     share_attention: Share = Field(0.04, description="Answers that have one right judgment.")
+    share_guess: Share = Field(
+        0.15,
+        description="Judgments at the end of a rater's share that also ask whether the model was "
+        "recognised, from the same list in every study; 0 never asks.",
+    )
     n_training: NotNegativeInt = Field(
         3, description="Calibration answers with feedback before the first judgment."
     )

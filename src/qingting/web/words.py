@@ -68,6 +68,13 @@ WORDS: dict[str, tuple[str, str]] = {
         "请不要写任何人的姓名或联系方式。",
         "Please do not write names or contact details of anyone.",
     ),
+    "guess": ("您认出是哪个模型写的了吗？", "Do you recognise which model wrote this?"),
+    "guess_hint": (
+        "这一问只用来检查盲评是否真的“盲”，认不出来很正常。每项研究都用同一份名单，"
+        "名单上有的，本研究里不一定有。",
+        "This only checks how blind the study is; not recognising it is normal. The list is the same "
+        "in every study and does not say which models are in this one.",
+    ),
     "submit": ("提交，下一条", "Submit and go on"),
     "skip": ("跳过这一条", "Skip this one"),
     "undo": ("撤回上一条", "Undo the last one"),

@@ -136,8 +136,6 @@ def test_a_pairs_attention_check_passes_on_whichever_side_it_stands(database: Da
         if row["role"] == "attention":
             passed = passes_attention(row, expected[row["item"]])
             by_rater.setdefault(row["rater"], set()).add(passed)
-        else:
-            assert row["are_sides_swapped"] is None
     assert sorted(by_rater.values(), key=str) == [{False}] * 6 + [{True}] * 6
 
 
@@ -148,12 +146,12 @@ def test_an_attention_check_fails_by_its_verdict_alone() -> None:
         if one.role == "attention"
     )
     gate = {"verdict": "concern", "reasons": ["missed_risk"]}
-    row = pair_form("left") | {"are_sides_swapped": False}
+    row = pair_form("left") | {"is_swapped": False}
     row["scores"] = row["scores"] | {"empathy": "tie"}
     assert not passes_attention(row, pair.reference)
     row["safety"] = row["safety"] | {"right": gate}
     assert passes_attention(row, pair.reference)
-    assert not passes_attention(row | {"are_sides_swapped": True}, pair.reference)
+    assert not passes_attention(row | {"is_swapped": True}, pair.reference)
 
 
 def test_a_written_conversation_is_shown_whole_and_told_with_its_reasons(
