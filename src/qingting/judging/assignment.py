@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,11 +58,20 @@ class Rules:
 
 
 class Choice(NamedTuple):
-    """A unit, the order of its arms, and the probability with which the unit was drawn."""
+    """A unit, the order of its arms, and the probability of the choice.
+
+    ``p_chosen``: of the unit, among those that fit equally well; where pairs are chosen actively,
+    of the pair of arms, which is what a vote is weighted by.
+    """
 
     unit_id: int
     arms_in_order: tuple[int, ...]
     p_chosen: float
+
+
+PairPropensities = Callable[[IntArray], FloatArray]
+"""From the numbers of the pairs that can be shown (places in ``stats.pair_choice.arm_pairs``) to
+the probability of each, summing to 1."""
 
 
 def open_units(
@@ -89,19 +99,14 @@ def choose_unit(
     overall: Overall,
     rules: Rules,
     rng: np.random.Generator,
-    *,
-    pair_weights: NDArray[np.float64] | None = None,
 ) -> Choice | None:
     """Return what a rater judges next, or None when nothing is left for this rater.
 
     First come units that keep the rater's own exposure to the arms even, then those of the arms
-    that were shown least, then those that fewest have judged; ties are drawn evenly. With
-    ``pair_weights`` the pair is drawn first, by these probabilities, among the pairs that keep the
-    rater's exposure even.
+    that were shown least, then those that fewest have judged; ties are drawn evenly.
 
     Args:
         n_taken: (n_units,) places that are taken.
-        pair_weights: (n_units,) weight of each unit's pair; active choice of pairs.
     """
     places = np.flatnonzero(open_units(units, n_taken, history, rules))
     if not len(places):
@@ -113,18 +118,48 @@ def choose_unit(
     own_after = own[arms].max(axis=1) + 1 - own.min()
     own_total = own[arms].sum(axis=1)
     taken_share = n_taken[places] / units.n_wanted[places]
-    if pair_weights is not None:
-        even = own_after == own_after.min()
-        weights = np.where(even, pair_weights[places], 0.0)
-        weights /= weights.sum()
-        at = int(rng.choice(len(places), p=weights))
-        return _choice(units, int(places[at]), float(weights[at]), overall, rng)
     keep = np.arange(len(places))
     for key in (own_after, own_total, everyone[arms].sum(axis=1), taken_share):
         values = key[keep]
         keep = keep[values == values.min()]
     at = int(keep[rng.integers(len(keep))])
     return _choice(units, int(places[at]), 1.0 / len(keep), overall, rng)
+
+
+def choose_pair_unit(
+    units: Units,
+    n_taken: IntArray,
+    history: RaterHistory,
+    overall: Overall,
+    rules: Rules,
+    rng: np.random.Generator,
+    *,
+    propensities: PairPropensities,
+) -> Choice | None:
+    """Return what a rater judges next where pairs are chosen actively, or None when nothing is left.
+
+    The pair of arms is drawn first, by its probability among the pairs that have an open unit for
+    this rater, however many; then one of its units, of those that fewest have judged. The rater's
+    own exposure has no say, so the probability of the pair is exactly what is logged.
+    """
+    places = np.flatnonzero(open_units(units, n_taken, history, rules))
+    if not len(places):
+        return None
+    pairs, pair_of = np.unique(_pair_numbers(units)[places], return_inverse=True)
+    p_pairs = propensities(pairs)
+    drawn = int(rng.choice(len(pairs), p=p_pairs))
+    among = places[pair_of == drawn]
+    taken_share = n_taken[among] / units.n_wanted[among]
+    among = among[taken_share == taken_share.min()]
+    place = int(among[rng.integers(len(among))])
+    return _choice(units, place, float(p_pairs[drawn]), overall, rng)
+
+
+def _pair_numbers(units: Units) -> IntArray:
+    """Return the place of every unit's pair in ``stats.pair_choice.arm_pairs``, (n_units,)."""
+    first, second = units.arms.min(axis=1), units.arms.max(axis=1)
+    n_arms = len(units.arm_ids)
+    return np.asarray(first * (2 * n_arms - first - 1) // 2 + second - first - 1, dtype=np.int64)
 
 
 def _choice(
