@@ -102,8 +102,11 @@ def choose_unit(
 ) -> Choice | None:
     """Return what a rater judges next, or None when nothing is left for this rater.
 
-    First come units that keep the rater's own exposure to the arms even, then those of the arms
-    that were shown least, then those that fewest have judged; ties are drawn evenly.
+    First come units that keep the rater's own exposure to the arms even (the least sum of squares),
+    then those of the arms that were shown least, then those that lack the fewest judgments; ties are
+    drawn evenly. Finishing what is begun keeps fresh units for the end, when raters who have seen
+    most of the study must still find units of every arm: filling all units alike left raters up to
+    3 units from their mean where this leaves them 1 to 2 (four raters, three for each unit).
 
     Args:
         n_taken: (n_units,) places that are taken.
@@ -114,16 +117,14 @@ def choose_unit(
     own = np.array([history.n_by_arm.get(arm, 0) for arm in units.arm_ids])
     everyone = np.array([overall.n_by_arm.get(arm, 0) for arm in units.arm_ids])
     arms = units.arms[places]
-    # the rater's spread after this unit, then how far its arms lie above the least seen
-    own_after = own[arms].max(axis=1) + 1 - own.min()
-    own_total = own[arms].sum(axis=1)
-    taken_share = n_taken[places] / units.n_wanted[places]
+    # one more of an arm adds 2n + 1 to the sum of squares, so the sum of n says which is least
+    n_lacking = units.n_wanted[places] - n_taken[places]
     keep = np.arange(len(places))
-    for key in (own_after, own_total, everyone[arms].sum(axis=1), taken_share):
+    for key in (own[arms].sum(axis=1), everyone[arms].sum(axis=1), n_lacking):
         values = key[keep]
         keep = keep[values == values.min()]
     at = int(keep[rng.integers(len(keep))])
-    return _choice(units, int(places[at]), 1.0 / len(keep), overall, rng)
+    return _choice(units, int(places[at]), 1.0 / len(keep), history, overall, rng)
 
 
 def choose_pair_unit(
@@ -152,7 +153,7 @@ def choose_pair_unit(
     taken_share = n_taken[among] / units.n_wanted[among]
     among = among[taken_share == taken_share.min()]
     place = int(among[rng.integers(len(among))])
-    return _choice(units, place, float(p_pairs[drawn]), overall, rng)
+    return _choice(units, place, float(p_pairs[drawn]), history, overall, rng)
 
 
 def _pair_numbers(units: Units) -> IntArray:
@@ -163,16 +164,28 @@ def _pair_numbers(units: Units) -> IntArray:
 
 
 def _choice(
-    units: Units, place: int, p_chosen: float, overall: Overall, rng: np.random.Generator
+    units: Units,
+    place: int,
+    p_chosen: float,
+    history: RaterHistory,
+    overall: Overall,
+    rng: np.random.Generator,
 ) -> Choice:
     arms = tuple(units.arm_ids[at] for at in units.arms[place])
-    return Choice(int(units.ids[place]), _order(arms, overall, rng), p_chosen)
+    return Choice(int(units.ids[place]), _order(arms, history, overall, rng), p_chosen)
 
 
-def _order(arms: tuple[int, ...], overall: Overall, rng: np.random.Generator) -> tuple[int, ...]:
-    """Return the arms with the one first that has stood first too seldom; a draw where equal."""
+def _order(
+    arms: tuple[int, ...], history: RaterHistory, overall: Overall, rng: np.random.Generator
+) -> tuple[int, ...]:
+    """Return the arms with the one first that has stood first too seldom.
+
+    Over all raters first, then for this rater; a draw where both are equal.
+    """
     if len(arms) == 1:
         return arms
-    lead = [2 * overall.n_first_by_arm.get(arm, 0) - overall.n_by_arm.get(arm, 0) for arm in arms]
-    swap = bool(rng.integers(2)) if lead[0] == lead[1] else lead[1] < lead[0]
-    return arms[::-1] if swap else arms
+    for counts in (overall, history):
+        lead = [2 * counts.n_first_by_arm.get(arm, 0) - counts.n_by_arm.get(arm, 0) for arm in arms]
+        if lead[0] != lead[1]:
+            return arms[::-1] if lead[1] < lead[0] else arms
+    return arms[::-1] if rng.integers(2) else arms
