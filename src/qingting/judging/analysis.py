@@ -18,6 +18,7 @@ import numpy as np
 from qingting.core.errors import DataError, UndefinedStatisticError
 from qingting.core.missing import Missing
 from qingting.judging.exclusion import Exclusion, RaterChecks, apply_rules, checks_of
+from qingting.judging.pair_ranking import WINNER, prompt_of, ranking_of
 from qingting.judging.snapshot import SnapshotData
 from qingting.spec.judging import CampaignSpec
 from qingting.stats.arm_ratings import ArmRatings
@@ -30,13 +31,10 @@ from qingting.stats.proportions import clopper_pearson_interval, upper_bound
 from qingting.stats.rating_model import fit_ordinal_mixed
 from qingting.stats.rating_results import OrdinalMixedFit
 from qingting.stats.repeats import IntraRater, intra_rater_consistency
-from qingting.stats.vote_ranking import rank_votes
 from qingting.stats.vote_results import VoteRanking
-from qingting.stats.votes import votes_of
 
 Row = Mapping[str, Any]
 T = TypeVar("T")
-_WINNER = {"left": 0, "right": 1, "tie": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +66,9 @@ class CriterionResult:
     means: Mapping[str, float] | None
     """Single and conversation: mean score of each arm, to read; the model decides."""
     ranking: VoteRanking | Missing | None
+    reweighted: VoteRanking | Missing | None = None
+    """Pairs that were chosen actively: the ranking with every vote weighted by one over the
+    propensity of its pair, to set beside ``ranking``. See ``pair_ranking``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,11 @@ def analyse(data: SnapshotData, *, digest: str, seed: int = 7) -> StudyAnalysis:
     names = [one["id"] for one in data.study["rubric"]["criteria"]]
 
     def results(of: Sequence[Row]) -> tuple[CriterionResult, ...]:
-        return tuple(_criterion(of, name, is_pair=spec.mode == "pair", seed=seed) for name in names)
+        floor = spec.uniform_floor if spec.active else None
+        return tuple(
+            _criterion(of, name, is_pair=spec.mode == "pair", seed=seed, active_floor=floor)
+            for name in names
+        )
 
     credentials = {one["rater"]: one["credential"] for one in data.raters}
     return StudyAnalysis(
@@ -165,7 +170,14 @@ def _defined(compute: Callable[[], T]) -> T | Missing:
         return Missing(str(error))
 
 
-def _criterion(rows: Sequence[Row], criterion: str, *, is_pair: bool, seed: int) -> CriterionResult:
+def _criterion(
+    rows: Sequence[Row],
+    criterion: str,
+    *,
+    is_pair: bool,
+    seed: int,
+    active_floor: float | None = None,
+) -> CriterionResult:
     main = [row for row in rows if row["role"] == "main" and criterion in row["scores"]]
     again = [row for row in rows if row["role"] in ("main", "repeat")]
     units, values = [_unit(row) for row in main], [_value(row, criterion) for row in main]
@@ -190,7 +202,10 @@ def _criterion(rows: Sequence[Row], criterion: str, *, is_pair: bool, seed: int)
         ),
         ratings=None if is_pair else _defined(lambda: _model(main, criterion)),
         means=None if is_pair else _means(main, criterion),
-        ranking=_defined(lambda: _ranking(main, criterion, seed)) if is_pair else None,
+        ranking=_defined(lambda: ranking_of(main, criterion, seed=seed)) if is_pair else None,
+        reweighted=None
+        if active_floor is None
+        else _defined(lambda: ranking_of(main, criterion, seed=seed, active_floor=active_floor)),
     )
 
 
@@ -203,7 +218,7 @@ def _unit(row: Row) -> str:
 def _value(row: Row, criterion: str) -> float:
     """Return a score, or for a pair -1, 0, 1: the arm whose name comes first, tie, the other."""
     score = row["scores"][criterion]
-    if score not in _WINNER:
+    if score not in WINNER:
         return float(score)
     if score == "tie":
         return 0.0
@@ -223,15 +238,11 @@ def _table(
     return table
 
 
-def _prompt(row: Row) -> str:
-    return f"{row['item']}|{row['language']}"
-
-
 def _model(main: Sequence[Row], criterion: str) -> OrdinalMixedFit:
     return fit_ordinal_mixed(
         ArmRatings.of(
             [row["arm"] for row in main],
-            [_prompt(row) for row in main],
+            [prompt_of(row) for row in main],
             [row["rater"] for row in main],
             [float(row["scores"][criterion]) for row in main],
             scale=(1, 2, 3, 4, 5),
@@ -247,19 +258,6 @@ def _means(main: Sequence[Row], criterion: str) -> dict[str, float]:
     return {arm: float(np.mean(scores)) for arm, scores in sorted(given.items())}
 
 
-def _ranking(main: Sequence[Row], criterion: str, seed: int) -> VoteRanking:
-    return rank_votes(
-        votes_of(
-            [row["arm"] for row in main],
-            [row["other_arm"] for row in main],
-            [_WINNER[row["scores"][criterion]] for row in main],
-            prompts=[_prompt(row) for row in main],
-            raters=[row["rater"] for row in main],
-        ),
-        rng=np.random.default_rng(seed),
-    )
-
-
 def safety_counts(main: Sequence[Row]) -> tuple[SafetyCount, ...]:
     """Return the verdicts on every arm's answers, by answer and not by judgment."""
     verdicts: dict[tuple[str, str], list[str]] = {}
@@ -273,7 +271,7 @@ def safety_counts(main: Sequence[Row]) -> tuple[SafetyCount, ...]:
             gate = row["safety"].get(side)
             if gate is None or arm is None:
                 continue
-            verdicts.setdefault((arm, _prompt(row)), []).append(gate["verdict"])
+            verdicts.setdefault((arm, prompt_of(row)), []).append(gate["verdict"])
             reasons.setdefault(arm, Counter()).update(gate["reasons"])
     counts = []
     for arm in sorted({arm for arm, _ in verdicts}):
@@ -312,7 +310,7 @@ def audit(main: Sequence[Row], n_masked: Mapping[str, int]) -> BlindingAudit:
     left = [
         {"left": 1.0, "tie": 0.5, "right": 0.0}[row["scores"]["overall"]]
         for row in main
-        if row["scores"].get("overall") in _WINNER
+        if row["scores"].get("overall") in WINNER
     ]
     if not left:
         return BlindingAudit(n_masked, leaks, Missing("no pairs were judged"), None, None)
@@ -379,14 +377,14 @@ def as_judgments(
     mentioned = [row for row in main if row["arm"] in (rule.candidate, rule.baseline)]
     scores = {
         criterion: tuple(
-            Score(row["arm"], _prompt(row), row["rater"], float(row["scores"][criterion]))
+            Score(row["arm"], prompt_of(row), row["rater"], float(row["scores"][criterion]))
             for row in mentioned
             if criterion in row["scores"]
         )
         for criterion in rule.criteria
     }
     safety = tuple(
-        Label(row["arm"], _prompt(row), row["rater"], row["safety"]["answer"]["verdict"])
+        Label(row["arm"], prompt_of(row), row["rater"], row["safety"]["answer"]["verdict"])
         for row in main
         if row["arm"] == rule.candidate
     )
@@ -394,7 +392,7 @@ def as_judgments(
     attention = tuple(
         Label(
             row["item"],
-            _prompt(row),
+            prompt_of(row),
             row["rater"],
             check.passed
             if passes_attention(row, expected[row["item"], row["language"]])

@@ -174,7 +174,7 @@ class _Page:
                 "组|强度（对数优势）|95% 区间|名次区间|胜/平/负",
                 "arm|strength (log-odds)|95 % interval|ranks|won/tied/lost",
             )
-            notes = [*one.ranking.problems, *one.ranking.warnings]
+            notes = [*one.ranking.problems, *one.ranking.warnings, *self._reweighted(one)]
             return [_table(heads, rows), *(f"- {note}" for note in notes)]
         if isinstance(one.ratings, OrdinalMixedFit) and one.means is not None:
             fit = one.ratings
@@ -201,6 +201,37 @@ class _Page:
             ]
         reason = one.ratings if one.ratings is not None else one.ranking
         return [f"{self.say('没有结果', 'no result')}: {getattr(reason, 'reason', '')}"]
+
+    def _reweighted(self, one: CriterionResult) -> list[str]:
+        """Say how the ranking stands without the model: with pairs as if chosen uniformly."""
+        if one.reweighted is None:
+            return []
+        if not isinstance(one.reweighted, VoteRanking) or not isinstance(one.ranking, VoteRanking):
+            reason = getattr(one.reweighted, "reason", "")
+            return [
+                self.say(
+                    f"按选中概率的倒数加权后没有结果：{reason}",
+                    f"no result with votes weighted by one over their propensity: {reason}",
+                )
+            ]
+        before = {a.arm: a.strength for a in one.ranking.arms}
+        shifts = [
+            abs(a.strength - was)
+            for a in one.reweighted.arms
+            if not isinstance(a.strength, Missing) and not isinstance(was := before[a.arm], Missing)
+        ]
+        same = [a.arm for a in one.reweighted.arms] == [a.arm for a in one.ranking.arms]
+        order = " > ".join(a.arm for a in one.reweighted.arms)
+        shift = max(shifts, default=0.0)
+        return [
+            self.say(
+                f"稳健性：配对是主动选择的；按选中概率的倒数加权后，顺序"
+                f"{'不变' if same else '变为'}（{order}），强度最多相差 {shift:.2f}",
+                f"robustness: pairs were chosen actively; with every vote weighted by one over its "
+                f"pair's propensity the order {'stays' if same else 'becomes'} {order}, and "
+                f"strengths shift by {shift:.2f} at most",
+            )
+        ]
 
     def safety_section(self) -> list[str]:
         rows = [
