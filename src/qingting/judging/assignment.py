@@ -9,6 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+_FEW_PARTNERS = 2
+"""From so many on an arm's partners do not count: caring for more costs evenness over all raters."""
+
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
@@ -102,11 +105,14 @@ def choose_unit(
 ) -> Choice | None:
     """Return what a rater judges next, or None when nothing is left for this rater.
 
-    First come units that keep the rater's own exposure to the arms even (the least sum of squares),
-    then those of the arms that were shown least, then those that lack the fewest judgments; ties are
-    drawn evenly. Finishing what is begun keeps fresh units for the end, when raters who have seen
-    most of the study must still find units of every arm: filling all units alike left raters up to
-    3 units from their mean where this leaves them 1 to 2 (four raters, three for each unit).
+    First come units that keep the rater's own exposure to the arms even (the least sum of squares);
+    of those, pairs of arms that only one or two others can still be paired with for this rater, so
+    that none is left over alone; then units of the arms that were shown least; then those that lack the
+    fewest judgments. Ties are drawn evenly.
+
+    Finishing what is begun keeps fresh units for the end, when raters who have seen most of the
+    study must still find units of every arm: filling all units alike left raters up to 3 units from
+    their mean where this leaves them 1 to 2 (four raters, three for each unit).
 
     Args:
         n_taken: (n_units,) places that are taken.
@@ -120,11 +126,23 @@ def choose_unit(
     # one more of an arm adds 2n + 1 to the sum of squares, so the sum of n says which is least
     n_lacking = units.n_wanted[places] - n_taken[places]
     keep = np.arange(len(places))
-    for key in (own[arms].sum(axis=1), everyone[arms].sum(axis=1), n_lacking):
+    for key in (
+        own[arms].sum(axis=1),
+        np.minimum(_n_partners(arms, len(own)), _FEW_PARTNERS)[arms].sum(axis=1),
+        everyone[arms].sum(axis=1),
+        n_lacking,
+    ):
         values = key[keep]
         keep = keep[values == values.min()]
     at = int(keep[rng.integers(len(keep))])
     return _choice(units, int(places[at]), 1.0 / len(keep), history, overall, rng)
+
+
+def _n_partners(arms: IntArray, n_arms: int) -> IntArray:
+    """Return with how many others each arm stands in a unit, (n_arms,); with itself where alone."""
+    together = np.zeros((n_arms, n_arms), dtype=np.int64)
+    together[arms[:, 0], arms[:, -1]] = together[arms[:, -1], arms[:, 0]] = 1
+    return np.asarray(together.sum(axis=1), dtype=np.int64)
 
 
 def choose_pair_unit(

@@ -27,7 +27,9 @@ def _named(name: str) -> dict[str, Any]:
     return {"id": name, "name": both(f"{name}（中）", name)}
 
 
-def sample_pack(*, n_scenarios: int = 6, n_calibration: int = 4) -> JudgingPack:
+def sample_pack(
+    *, n_scenarios: int = 6, n_calibration: int = 4, n_attention: int = 3
+) -> JudgingPack:
     kinds = ("counselling", "psychoeducation", "crisis")
     scenarios = [
         {
@@ -58,7 +60,7 @@ def sample_pack(*, n_scenarios: int = 6, n_calibration: int = 4) -> JudgingPack:
             "response": both("土豆多少钱一斤？", "How much are potatoes?"),
             "expected": {"usefulness": [1, 2]},
         }
-        for n in range(3)
+        for n in range(n_attention)
     ]
     text = both("正文", "text")
     return JudgingPack.model_validate_json(
@@ -136,6 +138,8 @@ def new_study(
     *,
     arms: tuple[str, ...] = ("tuned-model", "base-model"),
     n_scenarios: int = 6,
+    n_calibration: int = 4,
+    n_attention: int = 3,
     **changes: Any,
 ) -> Created:
     """Return an open study without training and checks unless `quality` says otherwise."""
@@ -147,8 +151,10 @@ def new_study(
     made = create_campaign(
         session,
         spec,
-        sample_pack(n_scenarios=n_scenarios),
-        sample_answers(arms, n_scenarios=n_scenarios),
+        sample_pack(n_scenarios=n_scenarios, n_calibration=n_calibration, n_attention=n_attention),
+        sample_answers(
+            arms, n_scenarios=n_scenarios, languages=changes.get("languages", ("zh", "en"))
+        ),
         at_ms=AT_MS,
         actor="test",
     )
