@@ -107,12 +107,11 @@ def choose_unit(
 
     First come units that keep the rater's own exposure to the arms even (the least sum of squares);
     of those, pairs of arms that only one or two others can still be paired with for this rater, so
-    that none is left over alone; then units of the arms that were shown least; then those that lack the
-    fewest judgments. Ties are drawn evenly.
-
-    Finishing what is begun keeps fresh units for the end, when raters who have seen most of the
-    study must still find units of every arm: filling all units alike left raters up to 3 units from
-    their mean where this leaves them 1 to 2 (four raters, three for each unit).
+    that none is left over alone; then units of the arms that were shown least. Among what is left, a
+    coin says whether the units that lack the fewest judgments are finished or those that lack most
+    are begun; the rest is drawn evenly. To finish only would give raters who work one after another
+    the same units, and others none in common; to begin only would leave those who come late without
+    fresh ones, and so without units of every arm.
 
     Args:
         n_taken: (n_units,) places that are taken.
@@ -124,18 +123,21 @@ def choose_unit(
     everyone = np.array([overall.n_by_arm.get(arm, 0) for arm in units.arm_ids])
     arms = units.arms[places]
     # one more of an arm adds 2n + 1 to the sum of squares, so the sum of n says which is least
-    n_lacking = units.n_wanted[places] - n_taken[places]
     keep = np.arange(len(places))
     for key in (
         own[arms].sum(axis=1),
         np.minimum(_n_partners(arms, len(own)), _FEW_PARTNERS)[arms].sum(axis=1),
         everyone[arms].sum(axis=1),
-        n_lacking,
     ):
         values = key[keep]
         keep = keep[values == values.min()]
-    at = int(keep[rng.integers(len(keep))])
-    return _choice(units, int(places[at]), 1.0 / len(keep), history, overall, rng)
+    n_lacking = (units.n_wanted - n_taken)[places[keep]]
+    p_each = sum(
+        half / half.sum() / 2
+        for half in (n_lacking == n_lacking.min(), n_lacking == n_lacking.max())
+    )
+    at = int(rng.choice(len(keep), p=p_each))
+    return _choice(units, int(places[keep[at]]), float(p_each[at]), history, overall, rng)
 
 
 def _n_partners(arms: IntArray, n_arms: int) -> IntArray:

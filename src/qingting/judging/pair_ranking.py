@@ -50,9 +50,10 @@ def ranking_of(
 def propensity_weights(main: Sequence[Row], *, floor: float) -> NDArray[np.float64]:
     """Return one over the propensity of each vote's pair, relative to uniform choice.
 
-    The ranking itself needs no weights: which pair was shown depended on earlier votes alone, all
-    of which are in the likelihood, so the choice is ignorable (Rubin, 1976) and the estimate of a
-    true model consistent (Lai and Wei, 1982; Chen, Hu and Ying, 1999). Where the model is not
+    The ranking itself needs no weights: which pair was shown depended on earlier votes alone, and a
+    vote, given its pair, does not depend on how that was chosen, so the choice is ignorable (Rubin,
+    1976) and the estimate of a true model consistent (Lai and Wei, 1982; Chen, Hu and Ying, 1999).
+    Where the model is not
     true, for example where preferences are cyclic, the pairs shown often would decide what is
     estimated; weighted, it is what uniform choice would estimate (Horvitz and Thompson, 1952). The
     floor of the choice keeps weights below ``1 / floor`` where every pair can be shown; where few

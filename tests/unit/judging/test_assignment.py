@@ -101,13 +101,17 @@ def test_the_raters_own_evenness_comes_before_that_of_all():
     assert choice.p_chosen == pytest.approx(1 / 12)
 
 
-def test_what_lacks_least_is_finished_first():
+def test_a_coin_finishes_what_is_begun_or_begins_afresh():
     units = single_units(n_wanted=3)
     taken = none_taken(units)
-    taken[[4, 7]] = (2, 1)  # both of arm 1
+    taken[[1, 4, 7]] = (1, 2, 1)  # of arm 1, the least shown; 10, 13 and 16 are fresh
     overall = Overall({11: 1, 12: 0, 13: 1}, {})
-    choice = choose_unit(units, taken, history(), overall, Rules(), np.random.default_rng(0))
-    assert (choice.unit_id, choice.p_chosen) == (104, 1.0)
+    rng = np.random.default_rng(0)
+    drawn = [choose_unit(units, taken, history(), overall, Rules(), rng) for _ in range(1200)]
+    p = {choice.unit_id: choice.p_chosen for choice in drawn}
+    assert p == pytest.approx({104: 1 / 2, 110: 1 / 6, 113: 1 / 6, 116: 1 / 6})
+    count = Counter(choice.unit_id for choice in drawn)
+    assert all(abs(count[u] - 1200 * q) < 4 * np.sqrt(1200 * q * (1 - q)) for u, q in p.items())
 
 
 def test_ties_are_drawn_evenly():
