@@ -113,9 +113,13 @@ def analyse(data: SnapshotData, *, digest: str, seed: int = 7) -> StudyAnalysis:
     names = [one["id"] for one in data.study["rubric"]["criteria"]]
     headline = main_criterion(names)
     is_pair = spec.mode == "pair"
+    floor = spec.uniform_floor if spec.active else None
 
     def results(of: Sequence[Row]) -> tuple[CriterionResult, ...]:
-        return tuple(criterion_result(of, name, is_pair=is_pair, seed=seed) for name in names)
+        return tuple(
+            criterion_result(of, name, is_pair=is_pair, seed=seed, active_floor=floor)
+            for name in names
+        )
 
     credentials = {one["rater"]: one["credential"] for one in data.raters}
     return StudyAnalysis(

@@ -21,7 +21,7 @@ from qingting.judging.audit import note
 from qingting.judging.blinding import blinded
 from qingting.judging.checks import checks_for
 from qingting.judging.clients import system_prompt_of
-from qingting.judging.design import units_of
+from qingting.judging.design import design_warnings, units_of
 from qingting.judging.tokens import new_public_id
 from qingting.spec.judging import CampaignSpec
 from qingting.spec.load import read_yaml, validated
@@ -138,7 +138,11 @@ def _counted(campaign: Campaign, spec: CampaignSpec, maker: _Maker) -> Created:
     checks = quality.share_calibration + quality.share_repeats + quality.share_attention
     n_judgments = ceil(sum(maker.n_places_in.values()) / (1 - checks))
     n_languages = len(spec.languages)
-    warnings = []
+    warnings = list(
+        design_warnings(
+            spec, {key: len(of) for key, of in maker.main_items.items()}, n_arms=len(maker.arm_ids)
+        )
+    )
     if spec.mode != "pair" and spec.raters_per_unit < 3:
         warnings.append(
             f"{spec.raters_per_unit} raters a unit: below 3, agreement is hard to tell from chance"

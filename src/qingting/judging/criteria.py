@@ -11,6 +11,7 @@ import numpy as np
 
 from qingting.core.errors import DataError, UndefinedStatisticError
 from qingting.core.missing import Missing
+from qingting.judging.propensity import propensity_weights
 from qingting.judging.rows import Row, prompt_of, unit_of, value_of
 from qingting.stats.arm_ratings import ArmRatings
 from qingting.stats.clusters import FloatArray
@@ -41,6 +42,9 @@ class CriterionResult:
     means: Mapping[str, float] | None
     """Single and conversation: mean score of each arm, to read; the model decides."""
     ranking: VoteRanking | Missing | None
+    reweighted: VoteRanking | Missing | None = None
+    """Pairs that were chosen actively: the ranking with every vote weighted by one over the
+    propensity of its pair, to set beside ``ranking``. See ``propensity_weights``."""
 
 
 def defined(compute: Callable[[], T]) -> T | Missing:
@@ -52,9 +56,18 @@ def defined(compute: Callable[[], T]) -> T | Missing:
 
 
 def criterion_result(
-    rows: Sequence[Row], criterion: str, *, is_pair: bool, seed: int
+    rows: Sequence[Row],
+    criterion: str,
+    *,
+    is_pair: bool,
+    seed: int,
+    active_floor: float | None = None,
 ) -> CriterionResult:
-    """Return what judgments say on one criterion; repeats count for consistency only."""
+    """Return what judgments say on one criterion; repeats count for consistency only.
+
+    Args:
+        active_floor: of a study that chose its pairs actively; adds ``reweighted``.
+    """
     main = [row for row in rows if row["role"] == "main" and criterion in row["scores"]]
     again = [
         row for row in rows if row["role"] in ("main", "repeat") and criterion in row["scores"]
@@ -71,6 +84,9 @@ def criterion_result(
         ratings=None if is_pair else defined(lambda: rating_fit(main, criterion)),
         means=None if is_pair else mean_scores(main, criterion),
         ranking=defined(lambda: pair_ranking(main, criterion, seed=seed)) if is_pair else None,
+        reweighted=None
+        if active_floor is None
+        else defined(lambda: pair_ranking(main, criterion, seed=seed, active_floor=active_floor)),
     )
 
 
@@ -96,9 +112,17 @@ def rating_fit(
 
 
 def pair_ranking(
-    main: Sequence[Row], criterion: str, *, seed: int, confidence_level: float = 0.95
+    main: Sequence[Row],
+    criterion: str,
+    *,
+    seed: int,
+    confidence_level: float = 0.95,
+    active_floor: float | None = None,
 ) -> VoteRanking:
     """Return the ranking by preferences.
+
+    Args:
+        active_floor: where given, votes are weighted as ``propensity_weights`` says.
 
     Raises:
         UndefinedStatisticError, DataError: the preferences do not determine it.
@@ -110,6 +134,7 @@ def pair_ranking(
             [_WINNER[row["scores"][criterion]] for row in main],
             prompts=[prompt_of(row) for row in main],
             raters=[row["rater"] for row in main],
+            weights=None if active_floor is None else propensity_weights(main, floor=active_floor),
         ),
         rng=np.random.default_rng(seed),
         confidence_level=confidence_level,

@@ -36,7 +36,7 @@ from qingting.store.judging_tables import (
 Idle = Literal["finished", "wait", "rest"]
 """Why there is nothing to do: all is done, others hold what is left, or too much crisis in a row."""
 
-_TRIES = 5
+_TRIES = 10
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,8 @@ def next_assignment(
         assignment = _lease(session, rater, work, at_ms=at_ms, lease_ms=lease_ms)
         if assignment is not None:
             return assignment
+    else:
+        return "wait"  # others were quicker every time; there is work
     if needs_rest(session, campaign, rater, at_ms=at_ms, rng=rng):
         return "rest"
     return "wait" if _others_hold_places(session, campaign, rater) else "finished"

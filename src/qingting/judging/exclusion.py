@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
@@ -37,7 +38,9 @@ class RaterChecks:
     """Mean distance from the reference ratings, in points."""
     median_s: float | None
     same_answers: float | None
-    """Share of judgments that give every criterion the same answer."""
+    """Share of judgments that give every criterion the same score. Pairs: that name one and the
+    same side on every criterion, the side that is named so most often; preferring one answer in
+    every respect is honest, preferring the left one every time is not."""
 
 
 def checks_of(
@@ -73,7 +76,6 @@ def _checks(
     ]
     main = [row for row in rows if row["role"] == "main"]
     times = [row["duration_ms"] / 1000 for row in main if row["duration_ms"] is not None]
-    same = [len(set(row["scores"].values())) == 1 for row in main]
     return RaterChecks(
         rater=rater,
         n_judgments=len(main),
@@ -82,8 +84,21 @@ def _checks(
         repeat_agreement=_repeats(rows),
         calibration_error=mean(errors) if errors else None,
         median_s=median(times) if times else None,
-        same_answers=mean(same) if same else None,
+        same_answers=_same_answers(main),
     )
+
+
+def _same_answers(main: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return how large a share of judgments follows one stroke; None where that shows nothing."""
+    is_pair = any(row["other_arm"] is not None for row in main)
+    told = [row["scores"] for row in main if is_pair or len(row["scores"]) > 1]
+    if not told:
+        return None  # with one criterion every judgment is of one stroke
+    strokes = Counter(
+        next(iter(scores.values())) for scores in told if len(set(scores.values())) == 1
+    )
+    n_same = max(strokes.values(), default=0) if is_pair else strokes.total()
+    return n_same / len(told)
 
 
 def passes_attention(row: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:
@@ -162,7 +177,8 @@ def apply_rules(checks: Sequence[RaterChecks], rules: ExclusionSpec) -> tuple[Ex
                 one.same_answers,
                 rules.max_same_answers,
                 above,
-                "gives every criterion the same answer in {value:.0%} of judgments",
+                "gives every criterion the same answer in {value:.0%} of judgments, "
+                "more than {limit:.0%}",
             ),
             (
                 "max_calibration_error",

@@ -58,7 +58,8 @@ DICTIONARY: Mapping[str, Mapping[str, str]] = {
         "difficulty": "1 easy to 3 hard",
         "arm": "the arm judged, or the one on the left; null for calibration and attention",
         "other_arm": "pairs: the arm on the right",
-        "p_chosen": "probability with which this unit was chosen, for weighting",
+        "p_chosen": "probability of the choice: of the pair of arms where pairs are chosen "
+        "actively (for weighting), else of the unit among those that fitted equally well",
         "scores": "criterion to 1..5; in pairs to left, tie or right",
         "safety": "side (answer; left, right) to verdict (pass, concern, fail) and reason codes",
         "reasons": "pairs: why one was preferred",

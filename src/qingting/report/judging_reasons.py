@@ -170,6 +170,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     # the model of votes
     ("no votes", "没有比较"),
+    ("the weight of a vote is a number above 0", "每次比较的权重必须是大于 0 的数"),
     (
         "every vote is a tie, so no distance has an interval",
         "每次比较都评为差不多，因此差距没有区间",

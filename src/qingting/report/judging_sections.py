@@ -45,7 +45,7 @@ def _criterion(speaker: Speaker, one: CriterionResult) -> list[Block]:
     model = one.ranking if speaker.is_pair else one.ratings
     found: list[Block] = [Paragraph(headline_words(speaker, one))]
     if isinstance(model, VoteRanking):
-        return [*found, *_votes(speaker, model)]
+        return [*found, *_votes(speaker, model), *_reweighted(speaker, one, model)]
     if one.means:
         means = [(arm, f"{mean:.2f}") for arm, mean in one.means.items()]
         found.append(table(speaker.say("组|平均分（1–5）", "arm|mean (1–5)"), means))
@@ -89,6 +89,39 @@ def _votes(speaker: Speaker, ranking: VoteRanking) -> list[Block]:
             ),
         )
     return [*found, Bullets(tuple(notes))] if notes else found
+
+
+def _reweighted(speaker: Speaker, one: CriterionResult, ranking: VoteRanking) -> list[Block]:
+    """Say how the ranking stands without the model: with pairs as if chosen uniformly."""
+    say, again = speaker.say, one.reweighted
+    if again is None:
+        return []
+    if isinstance(again, Missing):
+        return [
+            Paragraph(
+                say("按选中概率的倒数加权后没有结果：", "No result with weighted votes: ")
+                + speaker.why(again.reason)
+            )
+        ]
+    before = {arm.arm: arm.strength for arm in ranking.arms}
+    shifts = [
+        abs(arm.strength - was)
+        for arm in again.arms
+        if not isinstance(arm.strength, Missing) and not isinstance(was := before[arm.arm], Missing)
+    ]
+    same = [arm.arm for arm in again.arms] == [arm.arm for arm in ranking.arms]
+    order, shift = " > ".join(arm.arm for arm in again.arms), max(shifts, default=0.0)
+    return [
+        Paragraph(
+            say(
+                f"稳健性：配对是主动选择的；按选中概率的倒数加权后，顺序{'不变' if same else '变为'}"
+                f"（{order}），强度最多相差 {shift:.2f}。",
+                "Robustness: pairs were chosen actively; with every vote weighted by one over its "
+                f"pair's propensity the order {'stays' if same else 'becomes'} {order}, and strengths "
+                f"shift by {shift:.2f} at most.",
+            )
+        )
+    ]
 
 
 def _absences(ranking: VoteRanking) -> list[str]:

@@ -51,7 +51,9 @@ class ExclusionSpec(Frozen):
         5.0, description="Median seconds for a judgment; faster cannot have been read."
     )
     max_same_answers: UnitInterval | None = Field(
-        None, description="Share of judgments that give every criterion the same score."
+        None,
+        description="Share of judgments that give every criterion the same score; in pairs, the "
+        "same side on every criterion and in all of them.",
     )
     max_calibration_error: Positive | None = Field(
         None, description="Mean distance, in points, from the reference ratings."
@@ -72,6 +74,13 @@ class QualitySpec(Frozen):
     n_training: NotNegativeInt = Field(
         3, description="Calibration answers with feedback before the first judgment."
     )
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> QualitySpec:
+        total = self.share_calibration + self.share_repeats + self.share_attention
+        if total >= 1:
+            raise ValueError(f"the shares of checks sum to {total:g}; nothing of the study is left")
+        return self
 
 
 class ConversationSpec(Frozen):

@@ -255,7 +255,8 @@ class Assignment(Table):
     is_swapped: Mapped[bool]
     """Pairs: whether the unit's other arm stood first (left)."""
     p_chosen: Mapped[float]
-    """The probability with which this unit was chosen then, for weighting."""
+    """The probability of the choice then: of the pair of arms where pairs are chosen actively (for
+    weighting), else of the unit among those that fitted equally well."""
     sequence: Mapped[int]
     state: Mapped[str] = mapped_column(String(16))
     """leased, done, skipped, expired, or withdrawn with its item."""

@@ -28,7 +28,11 @@ def _named(name: str) -> dict[str, Any]:
 
 
 def sample_pack(
-    *, n_scenarios: int = 6, n_calibration: int = 4, has_more_checks: bool = False
+    *,
+    n_scenarios: int = 6,
+    n_calibration: int = 4,
+    n_attention: int = 3,
+    has_more_checks: bool = False,
 ) -> JudgingPack:
     """Return a small pack; ``has_more_checks`` adds conversations and pairs that test attention."""
     kinds = ("counselling", "psychoeducation", "crisis")
@@ -61,7 +65,7 @@ def sample_pack(
             "response": both("土豆多少钱一斤？", "How much are potatoes?"),
             "expected": {"usefulness": [1, 2]},
         }
-        for n in range(3)
+        for n in range(n_attention)
     ]
     pairs = [
         {
@@ -171,6 +175,8 @@ def new_study(
     arms: tuple[str, ...] = ("tuned-model", "base-model"),
     n_scenarios: int = 6,
     pack: JudgingPack | None = None,
+    n_calibration: int = 4,
+    n_attention: int = 3,
     **changes: Any,
 ) -> Created:
     """Return an open study without training and checks unless `quality` says otherwise."""
@@ -182,8 +188,13 @@ def new_study(
     made = create_campaign(
         session,
         spec,
-        pack or sample_pack(n_scenarios=n_scenarios),
-        sample_answers(arms, n_scenarios=n_scenarios),
+        pack
+        or sample_pack(
+            n_scenarios=n_scenarios, n_calibration=n_calibration, n_attention=n_attention
+        ),
+        sample_answers(
+            arms, n_scenarios=n_scenarios, languages=changes.get("languages", ("zh", "en"))
+        ),
         at_ms=AT_MS,
         actor="test",
     )

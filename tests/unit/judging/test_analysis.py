@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -17,6 +18,7 @@ from qingting.core.errors import DataError, StoreError
 from qingting.core.missing import Missing
 from qingting.judging.analysis import StudyAnalysis, analyse
 from qingting.judging.criteria import settled_pairs
+from qingting.judging.propensity import propensity_weights
 from qingting.judging.snapshot import SnapshotData, read_snapshot
 from qingting.report.judging_words import study_html, study_markdown
 from qingting.stats.clusters import Interval
@@ -27,7 +29,7 @@ from unit.judging.simulated_study import ARMS, QUALITY, simulated
 
 @pytest.fixture(scope="module")
 def single(tmp_path_factory: pytest.TempPathFactory) -> tuple[SnapshotData, StudyAnalysis]:
-    data = simulated(tmp_path_factory.mktemp("single"), careless=1, n_raters=9)
+    data = simulated(tmp_path_factory.mktemp("single"), careless=1, n_raters=9, seed=4)
     return data, analyse(data, digest="d" * 64)
 
 
@@ -84,6 +86,40 @@ def test_pairs_are_ranked_with_the_order_effect_apart(pairs):
     assert ranking.order_effect is not None and ranking.order_effect.value > 0
     assert pairs.audit.share_left.value > 0.5
     assert isinstance(pairs.decision, Missing)
+
+
+def test_an_active_study_shows_its_ranking_as_if_pairs_were_chosen_evenly(tmp_path: Path):
+    data = simulated(
+        tmp_path, mode="pair", n_scenarios=20, active=True, uniform_floor=0.4, raters_per_unit=1
+    )
+    result = analyse(data, digest="d")
+    one = overall(result)
+    assert isinstance(one.ranking, VoteRanking) and isinstance(one.reweighted, VoteRanking)
+    assert one.ranking.n_votes == one.reweighted.n_votes == 60
+    main = [row for row in data.judgments if row["role"] == "main"]
+    weights = propensity_weights(main, floor=0.4)
+    assert np.ptp(weights) > 0 and weights.max() <= 1 / 0.4
+    assert weights == pytest.approx([1 / (3 * row["p_chosen"]) for row in main])
+    shifts = [
+        abs(a.strength - b.strength)
+        for a in one.ranking.arms
+        for b in one.reweighted.arms
+        if a.arm == b.arm
+    ]
+    en, zh = (study_markdown(result, language=language) for language in ("en", "zh"))
+    assert f"strengths shift by {max(shifts):.2f} at most" in en
+    assert f"强度最多相差 {max(shifts):.2f}" in zh
+
+
+def test_a_study_that_is_not_active_has_no_second_ranking(pairs):
+    assert all(one.reweighted is None for one in pairs.criteria)
+    assert "propensity" not in study_markdown(pairs, language="en")
+
+
+def test_no_weight_exceeds_one_over_the_floor():
+    row = {"arm": "a", "other_arm": "b", "p_chosen": 0.01}
+    assert propensity_weights([row], floor=0.25).tolist() == [4.0]
+    assert propensity_weights([row | {"p_chosen": 1.0}], floor=0.25).tolist() == [1.0]
 
 
 def test_the_words_say_what_the_figures_say_in_both_languages(single, pairs):
