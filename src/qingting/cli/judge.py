@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from qingting.cli import judge_analyse, judge_demo, judge_owner, judge_serve
+from qingting.cli import judge_analyse, judge_demo, judge_import, judge_owner, judge_serve
 from qingting.cli.judge_options import AsJson, DatabaseOption, StudyOption, opened
 from qingting.cli.output import print_json
 
@@ -16,6 +16,7 @@ app = typer.Typer(no_args_is_help=True)
 _SNAPSHOTS = Path("judging/snapshots")
 app.command("serve")(judge_serve.serve)
 app.command("analyse")(judge_analyse.analyse)
+app.command("import")(judge_import.import_judgments)
 app.command("demo")(judge_demo.demo)
 app.add_typer(judge_owner.app, name="owner", help="Add owners; make links that sign in once.")
 
@@ -292,7 +293,7 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Export the judgments of a snapshot as one flat table; refuses what is superseded."""
-    from qingting.cli.judge_export import write_table
+    from qingting.cli.judge_export import table_of, write_table
     from qingting.judging.snapshot import read_snapshot, refuse_superseded
 
     if out.exists() and not force:
@@ -301,7 +302,7 @@ def export(
     if database is not None or os.environ.get("QINGTING_DATABASE"):
         with opened(database) as base:
             refuse_superseded(base, snapshot.name)
-    n_rows = write_table(out, data.judgments)
+    n_rows = write_table(out, table_of(data))
     if as_json:
         print_json({"file": str(out), "n_judgments": n_rows})
     else:

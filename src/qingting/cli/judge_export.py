@@ -10,7 +10,13 @@ from typing import Any
 import orjson
 
 from qingting.core.errors import SpecificationError
-from qingting.judging.snapshot import flat_row, write_parquet
+from qingting.judging.snapshot import SnapshotData, flat_row, write_parquet
+
+
+def table_of(data: SnapshotData) -> list[dict[str, Any]]:
+    """Return the judgments of a snapshot, each with its rater's credential."""
+    credentials = {one["rater"]: one["credential"] for one in data.raters}
+    return [row | {"credential": credentials[row["rater"]]} for row in data.judgments]
 
 
 def write_table(path: Path, judgments: Sequence[Mapping[str, Any]]) -> int:
