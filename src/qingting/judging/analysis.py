@@ -1,7 +1,7 @@
 """What a snapshot of judgments says: ranking, ratings, safety, agreement, the decision.
 
 Everything is computed by estimators of ``stats``; here rows become their inputs. Raters are left
-out by the registered rules; the counts say how many, and the same figures with everybody stand
+out by the registered rules, and by hand where the owner did so; the counts say how many, and the same figures with everybody stand
 beside (``everyone``).
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from qingting.core.errors import DataError, UndefinedStatisticError
 from qingting.core.missing import Missing
-from qingting.judging.exclusion import Exclusion, RaterChecks, apply_rules, checks_of
+from qingting.judging.exclusion import Exclusion, RaterChecks, apply_rules, by_hand, checks_of
 from qingting.judging.snapshot import SnapshotData
 from qingting.spec.judging import CampaignSpec
 from qingting.stats.arm_ratings import ArmRatings
@@ -130,7 +130,7 @@ def analyse(data: SnapshotData, *, digest: str, seed: int = 7) -> StudyAnalysis:
     """
     spec = CampaignSpec.model_validate(data.study["spec"], strict=False)
     checks = checks_of(data.judgments, data.references)
-    exclusions = apply_rules(checks, spec.exclusion)
+    exclusions = (*apply_rules(checks, spec.exclusion), *by_hand(data.raters))
     out = {one.rater for one in exclusions}
     rows = [row for row in data.judgments if row["rater"] not in out]
     main = [row for row in rows if row["role"] == "main"]

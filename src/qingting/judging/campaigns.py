@@ -23,7 +23,7 @@ from qingting.judging.design import units_of
 from qingting.judging.tokens import new_public_id
 from qingting.spec.judging import CampaignSpec
 from qingting.spec.load import read_yaml, validated
-from qingting.stats.decision_rule import load_rule
+from qingting.stats.decision_rule import DecisionRule, load_rule
 from qingting.store.judging_tables import Arm, Campaign, Item, Response, Unit
 
 UNLIMITED = 1_000_000
@@ -75,19 +75,21 @@ def create_campaign(
     at_ms: int,
     actor: str,
     endpoints: Mapping[str, Mapping[str, str]] | None = None,
+    rule: DecisionRule | None = None,
 ) -> Created:
     """Return a new study in state ``draft``.
 
     Args:
         answers: of every arm to every item; empty only for live conversations.
         endpoints: arm to ``{"base_url", "model", "key_variable"}``, for live conversations.
+        rule: of the decision, in place of the file that ``decision`` names.
 
     Raises:
         NotFoundError, SpecificationError, DataError: what is missing or contradictory.
     """
     is_live = spec.mode == "conversation" and spec.conversation.source == "live"
     arms = _arms(spec, answers, endpoints or {}, is_live=is_live)
-    rule = _rule(spec, arms)
+    registered = _rule(spec, arms, rule)
     wanted = [one for one in answers if one.arm in arms and one.language in spec.languages]
     if not is_live:
         if not wanted:
@@ -102,7 +104,7 @@ def create_campaign(
         plan={},
         pack=pack.frozen_texts(),
         consent_version=pack.consent.version,
-        rule=rule,
+        rule=registered,
         registered_digest="",
         secret=secrets.token_hex(32),
         created_ms=at_ms,
@@ -183,14 +185,16 @@ def _arms(
     return chosen
 
 
-def _rule(spec: CampaignSpec, arms: Sequence[str]) -> dict[str, Any] | None:
-    if spec.decision is None:
+def _rule(
+    spec: CampaignSpec, arms: Sequence[str], given: DecisionRule | None
+) -> dict[str, Any] | None:
+    if spec.decision is None and given is None:
         return None
-    rule = load_rule(Path(spec.decision))
+    rule = given if given is not None else load_rule(Path(str(spec.decision)))
     for role, arm in (("candidate", rule.candidate), ("baseline", rule.baseline)):
         if arm not in arms:
             raise SpecificationError(
-                f"{spec.decision}: {role}: {arm!r} is not an arm of the study."
+                f"{spec.decision or 'rule'}: {role}: {arm!r} is not an arm of the study."
                 f"{did_you_mean(arm, arms)}"
             )
     return rule.model_dump(mode="json")

@@ -81,7 +81,8 @@ DICTIONARY: Mapping[str, Mapping[str, str]] = {
         "credential": "licensed, trainee, researcher or lay, as the owner stated",
         "role": "rater or expert",
         "language": "zh or en",
-        "exclusions": "rules that exclude the rater, fixed in advance",
+        "exclusions": "by_hand:REASON where the owner left the rater out, by_hand_late:REASON "
+        "where that was after the first snapshot",
     },
     "references.jsonl": {
         "item": "calibration item or attention check",

@@ -61,7 +61,7 @@ class _Page:
 
     def summary(self) -> list[str]:
         r = self.result
-        n_out = len({one.rater for one in r.exclusions})
+        n_out = len({one.rater for one in r.exclusions if not one.is_by_hand})
         lines = [
             self.say(
                 f"{r.n_raters} 位评价者在不知道模型名字的情况下作了 {r.n_judgments} 次评价，"
@@ -70,6 +70,7 @@ class _Page:
                 f"without knowing which model they saw. {n_out} raters were left out by rules that "
                 "were fixed in advance.",
             ),
+            self.left_out_by_hand(),
             self.say(f"**决定**：{self.decision()}", f"**Decision**: {self.decision()}"),
             f"**{self.names['overall']}**{self.say('：', ': ')}{self.headline()}"
             if "overall" in self.names
@@ -237,6 +238,18 @@ class _Page:
             "criterion|Krippendorff's alpha [95 %]|same rater, same score again",
         )
         return [f"## {self.say('一致性', 'Agreement')}", _table(heads, rows)]
+
+    def left_out_by_hand(self) -> str:
+        chosen = [one for one in self.result.exclusions if one.is_by_hand]
+        if not chosen:
+            return ""
+        n_late = sum(one.is_late for one in chosen)
+        return self.say(
+            f"另有 {len(chosen)} 位评价者由研究者逐个决定排除，其中 {n_late} 位是在结果已经可以看到"
+            "之后；下文也列出包括所有人的结果。",
+            f"The owner left out {len(chosen)} more raters by hand, {n_late} of them after results "
+            "could be seen; the figures with everybody are shown too.",
+        )
 
     def raters_section(self) -> list[str]:
         out_by: dict[str, list[str]] = {}

@@ -7,6 +7,20 @@ from fastapi import APIRouter
 
 def all_routers() -> tuple[APIRouter, ...]:
     """Return every router of the application."""
-    from qingting.web.routes import api_owner, api_rater, owner, rater
+    from qingting.web.routes import (
+        api_owner,
+        api_owner_exclusions,
+        api_owner_studies,
+        api_rater,
+        owner,
+        rater,
+    )
 
-    return (rater.router, api_rater.router, owner.router, api_owner.router)
+    return (
+        rater.router,
+        api_rater.router,
+        owner.router,
+        api_owner.router,
+        api_owner_studies.router,
+        api_owner_exclusions.router,
+    )
