@@ -120,6 +120,8 @@ class StudyAnalysis:
     audit: BlindingAudit
     parts: tuple[PartResult, ...]
     decision: Decision | Missing
+    n_raters_imported: int
+    """Of the raters, those who judged elsewhere: what they knew of the arms is not known here."""
 
 
 def analyse(data: SnapshotData, *, digest: str, seed: int = 7) -> StudyAnalysis:
@@ -155,6 +157,10 @@ def analyse(data: SnapshotData, *, digest: str, seed: int = 7) -> StudyAnalysis:
         audit=audit(main, data.study["n_masked"]),
         parts=_parts(main, credentials, is_pair=spec.mode == "pair"),
         decision=_decision(data, rows, seed=seed),
+        n_raters_imported=len(
+            {row["rater"] for row in main}
+            & {one["rater"] for one in data.raters if one.get("is_imported")}
+        ),
     )
 
 

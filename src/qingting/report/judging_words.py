@@ -62,15 +62,19 @@ class _Page:
     def summary(self) -> list[str]:
         r = self.result
         n_out = len({one.rater for one in r.exclusions if not one.is_by_hand})
+        is_blind = not r.n_raters_imported
+        blind_zh = "在不知道模型名字的情况下" if is_blind else ""
+        blind_en = " without knowing which model they saw" if is_blind else ""
         lines = [
             self.say(
-                f"{r.n_raters} 位评价者在不知道模型名字的情况下作了 {r.n_judgments} 次评价，"
+                f"{r.n_raters} 位评价者{blind_zh}作了 {r.n_judgments} 次评价，"
                 f"比较 {len(r.study['arms'])} 组。按事先定好的规则排除了 {n_out} 位评价者。",
-                f"{r.n_raters} raters gave {r.n_judgments} judgments of {len(r.study['arms'])} arms "
-                f"without knowing which model they saw. {n_out} raters were left out by rules that "
+                f"{r.n_raters} raters gave {r.n_judgments} judgments of {len(r.study['arms'])} arms"
+                f"{blind_en}. {n_out} raters were left out by rules that "
                 "were fixed in advance.",
             ),
             self.left_out_by_hand(),
+            self.judged_elsewhere(),
             self.say(f"**决定**：{self.decision()}", f"**Decision**: {self.decision()}"),
             f"**{self.names['overall']}**{self.say('：', ': ')}{self.headline()}"
             if "overall" in self.names
@@ -249,6 +253,17 @@ class _Page:
             "之后；下文也列出包括所有人的结果。",
             f"The owner left out {len(chosen)} more raters by hand, {n_late} of them after results "
             "could be seen; the figures with everybody are shown too.",
+        )
+
+    def judged_elsewhere(self) -> str:
+        n = self.result.n_raters_imported
+        if not n:
+            return ""
+        return self.say(
+            f"其中 {n} 位评价者是在别处评的，评价由研究者导入；他们当时是否知道模型的名字、有没有作过"
+            "练习和注意力检查，本研究无从得知。",
+            f"{n} of the raters judged elsewhere and were imported; whether they knew the models, "
+            "and what training and checks they had, this study cannot tell.",
         )
 
     def raters_section(self) -> list[str]:

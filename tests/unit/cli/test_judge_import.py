@@ -17,6 +17,7 @@ from qingting.cli.judge import app
 from qingting.cli.judge_analyse import _plain
 from qingting.judging.analysis import analyse
 from qingting.judging.snapshot import SnapshotData, read_snapshot
+from qingting.report.judging_words import study_markdown
 from qingting.store.database import open_database
 from qingting.store.judging_tables import Judgment, Rater, RaterIdentity
 from unit.judging.foreign_exports import (
@@ -172,12 +173,19 @@ def test_what_was_exported_and_imported_again_is_analysed_the_same(
     assert imported.judgments == [
         row | {"submitted_ms": row["submitted_ms"] - 100_000_000_000} for row in expected.judgments
     ]
-    assert imported.raters == expected.raters and imported.references == expected.references
+    assert imported.raters == [row | {"is_imported": True} for row in expected.raters]
+    assert imported.references == expected.references
     if mode == "pair":
         return  # the analysis follows from these rows, and that of pairs takes a minute
     before, after = analyse(expected, digest="-"), analyse(imported, digest="-")
     assert {one.rule for one in after.exclusions} >= {"min_median_s"}  # the careless one
-    same = replace(after, study=before.study)  # its registered digest differs, as it should
+    assert (before.n_raters_imported, after.n_raters_imported) == (0, after.n_raters)
+    for language, words in (("en", "were imported; whether they knew"), ("zh", "由研究者导入")):
+        assert words in study_markdown(after, language=language)
+        assert words not in study_markdown(before, language=language)
+    assert "without knowing" not in study_markdown(after, language="en")
+    # the registered digest differs, as it should
+    same = replace(after, study=before.study, n_raters_imported=0)
     assert json.dumps(_plain(same)) == json.dumps(_plain(before))
 
 

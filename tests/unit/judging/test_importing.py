@@ -501,3 +501,9 @@ def test_a_place_that_was_taken_meanwhile_stops_the_import(session: Session) -> 
     with pytest.raises(DataError, match="taken meanwhile"):
         write(session, campaign, planned)
     assert session.scalar(select(func.count()).select_from(Judgment)) == 0
+
+
+def test_the_page_on_importing_names_every_key_of_a_mapping() -> None:
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "import-judgments.md"
+    table = page.read_text("utf-8").split("| key | what it names |")[1].split("\n\n")[0]
+    assert {key for key in ImportMapping.model_fields if f"`{key}`" not in table} == set()
