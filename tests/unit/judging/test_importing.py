@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -15,6 +17,7 @@ from qingting.core.errors import DataError, SpecificationError
 from qingting.judging import desk
 from qingting.judging.campaigns import change_state
 from qingting.judging.importing.planning import Plan, plan_import
+from qingting.judging.importing.quarantine import quarantine_entry
 from qingting.judging.importing.reading import source_of_text
 from qingting.judging.importing.writing import ELSEWHERE, Imported, consent_of, write_import
 from qingting.judging.people import erase
@@ -507,3 +510,90 @@ def test_the_page_on_importing_names_every_key_of_a_mapping() -> None:
     page = Path(__file__).parents[3] / "docs" / "how-to" / "import-judgments.md"
     table = page.read_text("utf-8").split("| key | what it names |")[1].split("\n\n")[0]
     assert {key for key in ImportMapping.model_fields if f"`{key}`" not in table} == set()
+
+
+_KEYS = st.sampled_from(
+    [
+        "id",
+        "annotations",
+        "result",
+        "from_name",
+        "value",
+        "type",
+        "completed_by",
+        "responses",
+        "fields",
+        "metadata",
+        "data",
+        "user_id",
+        "values",
+        "status",
+        "empathy",
+        "scores",
+        "safety",
+        "rater",
+        "item",
+        "arm",
+        "q.responses",
+        "q.responses.users",
+        "q.responses.status",
+    ]
+)
+_SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(["s0", "tuned-model", "pass", "submitted", "draft", "\ud800", "\0", "很好"])
+    | st.text(max_size=4)
+)
+_JSON = st.recursive(
+    _SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=5),
+    max_leaves=25,
+)
+
+
+_COLUMNS = (*table_row(), "role", "language", "comment", "confidence", "safety_reasons_answer")
+_COLUMNS += ("duration_ms", "submitted", "p_chosen")
+_ROWS = st.lists(
+    st.fixed_dictionaries({name: _JSON | st.just(table_row().get(name)) for name in _COLUMNS}),
+    min_size=1,
+    max_size=3,
+)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(document=_JSON | st.lists(st.dictionaries(_KEYS, _JSON, max_size=6), max_size=3) | _ROWS)
+def test_nothing_that_is_json_breaks_the_import(session: Session, document: Any) -> None:
+    campaign = session.scalars(select(Campaign)).first() or new_study(session).campaign
+    for text in (json.dumps(document), json.dumps(document, ensure_ascii=False)):
+        try:
+            planned = plan(session, campaign, text, credential="lay")
+        except (DataError, SpecificationError):
+            continue
+        n_told = len(planned.ready) + len(planned.refused) + planned.n_known
+        assert n_told == len(planned.source.rows)
+        for one in planned.refused:
+            json.dumps(quarantine_entry(one)).encode()
+            assert all(one.problems)
+            "".join((one.row.place, *one.problems)).encode()
+        for ready in planned.ready:
+            json.dumps([ready.form.scores, ready.form.comment], ensure_ascii=False).encode()
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(edits=st.lists(st.tuples(st.integers(0, 4000), st.characters()), max_size=6), n=st.data())
+def test_a_damaged_export_is_refused_row_by_row_or_whole(
+    session: Session, edits: list[tuple[int, str]], n: Any
+) -> None:
+    campaign = session.scalars(select(Campaign)).first() or new_study(session).campaign
+    form = n.draw(st.sampled_from([argilla_1(), argilla_2(), [table_row()]]))
+    text = json.dumps(form, ensure_ascii=False)
+    for place, character in edits:
+        text = text[:place] + character + text[place + 1 :]
+    try:
+        planned = plan(session, campaign, text, mapping=ARGILLA_MAPPING, credential="lay")
+    except (DataError, SpecificationError):
+        return
+    assert len(planned.ready) + len(planned.refused) + planned.n_known == len(planned.source.rows)
