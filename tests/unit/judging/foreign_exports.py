@@ -2,7 +2,8 @@
 
 Label Studio: the JSON export (labelstud.io/guide/export, /guide/task_format, /tags/*). Argilla 1:
 ``FeedbackRecord`` as JSON and its ``datasets``; Argilla 2: ``records.to_list``, nested and flat, and
-``to_dict`` (``argilla/records/_io/_generic.py``, ``argilla/records/_resource.py``).
+``to_dict`` (``argilla/records/_io/_generic.py``, ``argilla/records/_resource.py``; compared with
+what version 2.8.0 writes).
 """
 
 from __future__ import annotations
@@ -243,6 +244,7 @@ def argilla_2(label: str = "很好") -> list[dict[str, Any]]:
                 if value
             },
             "vectors": {},
+            "status": "completed",
             "_server_id": "22222222-0000-4000-8000-000000000001",
         },
         {
@@ -252,6 +254,7 @@ def argilla_2(label: str = "很好") -> list[dict[str, Any]]:
             "suggestions": {},
             "responses": {},
             "vectors": {},
+            "status": "completed",
             "_server_id": "22222222-0000-4000-8000-000000000002",
         },
     ]
@@ -261,6 +264,7 @@ def argilla_2_flat() -> list[dict[str, Any]]:
     """Return ``records.to_list(flatten=True)`` of version 2, which ``to_datasets`` gives too."""
     flat: dict[str, Any] = {
         "id": "entry-1",
+        "status": "completed",
         "_server_id": "22222222-0000-4000-8000-000000000001",
         "prompt": "最近总是睡不好。",
         "answer": "我在听。",
