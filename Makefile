@@ -1,5 +1,5 @@
 # make demo   set everything up, run the quickstart, print where the report is
-# make demo-judging   have simulated raters judge, then open the study
+# make demo-judging   run the quickstart, have simulated raters judge it, open the study
 # make test   set everything up, run the tests
 
 PYTHON ?= python3
@@ -26,8 +26,8 @@ demo: install
 	$(BIN)/qingting run examples/quickstart.yaml
 
 demo-judging: install
-	$(BIN)/qingting run examples/judging.yaml
-	$(BIN)/qingting judge demo --run runs/judging --force
+	$(BIN)/qingting run examples/quickstart.yaml
+	$(BIN)/qingting judge demo --run runs/quickstart --force
 
 test: install
 	$(BIN)/python -m pytest -m "not slow" -q
@@ -52,6 +52,7 @@ bench: install
 
 bench-gpu: install
 	$(BIN)/python benchmarks/gpu_memory.py
+	$(BIN)/python benchmarks/gpu_speed.py
 
 verify-stats: install
 	cd benchmarks && OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 ../$(BIN)/python verify_stats.py

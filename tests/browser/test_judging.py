@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import threading
@@ -11,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 from sqlalchemy import func, select
@@ -98,20 +100,58 @@ def answers() -> tuple[Answer, ...]:
     )
 
 
+ENDPOINTS = {name: {"base_url": "http://arms/v1", "model": name} for name in ("model-a", "model-b")}
+
+
+def live_spec() -> CampaignSpec:
+    return CampaignSpec.model_validate(
+        {
+            "name": "live",
+            "mode": "conversation",
+            "raters_per_unit": 9,
+            "conversation": {
+                "source": "live",
+                "min_turns": 2,
+                "max_turns": 3,
+                "delay_s": 0.8,
+                "characters_per_s": 200,
+            },
+        }
+    )
+
+
+def arm(request: httpx.Request) -> httpx.Response:
+    """Answer as any arm would, with words that try to be a script."""
+    if request.url.path.endswith("/models"):
+        return httpx.Response(200, json={"data": [{"id": name} for name in ENDPOINTS]})
+    message = {"role": "assistant", "content": f"{HOSTILE} 我听见了。" * 2}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    model = json.loads(request.content)["model"]
+    return httpx.Response(200, json={"model": model, "choices": [choice], "usage": {}})
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder: Path = tmp_path_factory.mktemp("site")
     database = open_database(folder / "judging.db", create=True)
     with database.writing() as session:
         for mode in ("single", "pair"):
-            spec = CampaignSpec(name=mode, mode=mode, raters_per_unit=9)  # type: ignore[arg-type]
+            # a share of a dozen at most, so that the question on blinding comes within ten
+            spec = CampaignSpec(name=mode, mode=mode, raters_per_unit=9, n_raters=60)  # type: ignore[arg-type]
+            quality = spec.quality.model_copy(update={"share_guess": 0.49})
+            spec = spec.model_copy(update={"quality": quality})
             pack, at_ms = load_judging_pack(), now_ms()
             made = create_campaign(session, spec, pack, answers(), at_ms=at_ms, actor="test")
             change_state(session, made.campaign, "open", at_ms=at_ms, actor="test")
+        made = create_campaign(
+            session, live_spec(), pack, (), at_ms=at_ms, actor="test", endpoints=ENDPOINTS
+        )
+        change_state(session, made.campaign, "open", at_ms=at_ms, actor="test")
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    app = create_app(database, WebSettings(url, folder / "snapshots", requests_per_minute=10_000))
+    settings = WebSettings(url, folder / "snapshots", requests_per_minute=10_000)
+    app = create_app(database, settings, transport=httpx.MockTransport(arm))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -174,6 +214,7 @@ def judge_by_keyboard(page: Any, mode: str) -> None:
     press_on(page, "2" if mode == "pair" else "4", times=n_criteria)
     press_on(page, "1", times=2 if mode == "pair" else 1)
     press_on(page, "1")  # confidence
+    press_on(page, "1", times=page.locator("fieldset.guess").count())
     with page.expect_navigation():
         press_on(page)
 
@@ -197,15 +238,18 @@ def test_from_consent_to_the_tenth_judgment_by_keyboard_alone(
     with page.expect_navigation():
         press_on(page)
     checked: set[str] = set()
-    n_judged = 0
+    n_judged = n_guessed = 0
     for _ in range(60):
         if n_judged == 10:
             break
         kind = _kind_of(page)
+        if kind == "task" and page.locator("fieldset.guess").count():
+            kind = "task with a guess"
         if kind not in checked:
             check_page(page, axe_source, kind)
             checked.add(kind)
-        if kind == "task":
+        if kind.startswith("task"):
+            n_guessed += kind == "task with a guess"
             judge_by_keyboard(page, mode)
             n_judged += "feedback" not in page.url
         else:
@@ -214,11 +258,58 @@ def test_from_consent_to_the_tenth_judgment_by_keyboard_alone(
                 press_on(page)
     assert n_judged == 10
     assert site.n_judgments() - before >= 10
-    assert {"task", "training", "feedback"} <= checked
+    assert {"task", "task with a guess", "training", "feedback"} <= checked
+    with site.database.reading() as session:
+        guesses = session.scalars(select(Judgment.guess).order_by(Judgment.id.desc()).limit(20))
+        sides = ("left", "right") if mode == "pair" else ("answer",)
+        assert n_guessed and list(guesses).count(dict.fromkeys(sides, "no_idea")) >= n_guessed
     for path in ("progress", "help", "study", "withdraw", "training"):
         page.goto(f"{site.url}/judge/{path}")
         check_page(page, axe_source, path)
     assert page.evaluate("document.documentElement.lang") == ("zh-CN" if language == "zh" else "en")
+    assert seen == []
+    page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("size", "language"), [(PHONE, "zh"), (DESKTOP, "en")], ids=["phone-zh", "desktop-en"]
+)
+def test_talking_with_an_arm_and_judging_it_by_keyboard_alone(
+    browser: Any, site: Site, axe_source: str, size: dict[str, Any], language: str
+) -> None:
+    page, seen = opened(browser, size, language)
+    page.goto(site.invitation("live", language))
+    for _ in range(2):  # the invitation, then consent
+        focus_by_tab(page, "button.primary")
+        with page.expect_navigation():
+            press_on(page)
+    for _ in range(30):
+        if page.locator("#saying").count():
+            break
+        if _kind_of(page) == "task":  # practice with written answers
+            judge_by_keyboard(page, "single")
+        else:
+            focus_by_tab(page, "a.button.primary")
+            with page.expect_navigation():
+                press_on(page)
+    check_page(page, axe_source, "the client to play")
+    for n_said in range(2):
+        focus_by_tab(page, "textarea#say")
+        if n_said:
+            page.keyboard.type("<script>window.hit=1</script> 我不知道。")
+        press_on(page)
+        page.wait_for_selector("#arriving")
+        check_page(page, axe_source, "an answer is awaited")
+        page.wait_for_selector("#saying")
+        assert page.locator("#talk .turn").count() == 2 * (n_said + 1)
+    check_page(page, axe_source, "a conversation")
+    before = site.n_judgments()
+    focus_by_tab(page, "#talk .row a.button")
+    with page.expect_navigation():
+        press_on(page)
+    check_page(page, axe_source, "judging a conversation")
+    judge_by_keyboard(page, "single")
+    assert site.n_judgments() == before + 1
     assert seen == []
     page.context.close()
 

@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qingting.cli.judge_options import AsJson, DatabaseOption, opened
-
-_SNAPSHOTS = Path("judging/snapshots")
+from qingting.cli.judge_options import AsJson, DatabaseOption, opened, snapshots_folder
 
 
 def serve(
@@ -19,7 +17,13 @@ def serve(
         str | None,
         typer.Option(help="Address that people reach the server by, if it differs (https://…)."),
     ] = None,
-    snapshots: Annotated[Path, typer.Option(help="Folder for snapshots.")] = _SNAPSHOTS,
+    snapshots: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for snapshots. [default: snapshots/ beside the database]",
+            show_default=False,
+        ),
+    ] = None,
     behind_proxy: Annotated[
         bool,
         typer.Option(
@@ -44,7 +48,7 @@ def serve(
     shown_host = f"[{host}]" if ":" in host else host
     public = url or f"http://{shown_host}:{port}"
     with opened(database) as base:
-        settings = WebSettings(public, snapshots)
+        settings = WebSettings(public, snapshots_folder(snapshots, database))
         config = uvicorn.Config(
             create_app(base, settings),
             host=host,

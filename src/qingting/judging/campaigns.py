@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from qingting.domains.judging_pack import JudgingPack, Scenario
 from qingting.judging.answers import Answer, check_complete
 from qingting.judging.audit import note
 from qingting.judging.blinding import blinded
+from qingting.judging.checks import checks_for
+from qingting.judging.clients import system_prompt_of
 from qingting.judging.design import units_of
 from qingting.judging.tokens import new_public_id
 from qingting.spec.judging import CampaignSpec
@@ -51,6 +53,8 @@ class Created:
     n_judgments_per_rater: int
     n_hours: float
     warnings: tuple[str, ...]
+    is_new: bool = True
+    """False where the same study stood in the database already."""
 
 
 def load_campaign(path: Path) -> CampaignSpec:
@@ -75,6 +79,7 @@ def create_campaign(
     at_ms: int,
     actor: str,
     endpoints: Mapping[str, Mapping[str, str]] | None = None,
+    rule_file: Path | None = None,
     rule: DecisionRule | None = None,
 ) -> Created:
     """Return a new study in state ``draft``.
@@ -82,14 +87,15 @@ def create_campaign(
     Args:
         answers: of every arm to every item; empty only for live conversations.
         endpoints: arm to ``{"base_url", "model", "key_variable"}``, for live conversations.
-        rule: of the decision, in place of the file that ``decision`` names.
+        rule_file: the rule of the decision; by default what the study's ``decision`` names.
+        rule: the rule itself, in place of a file.
 
     Raises:
         NotFoundError, SpecificationError, DataError: what is missing or contradictory.
     """
     is_live = spec.mode == "conversation" and spec.conversation.source == "live"
     arms = _arms(spec, answers, endpoints or {}, is_live=is_live)
-    registered = _rule(spec, arms, rule)
+    registered = _rule(spec, arms, rule_file, rule)
     wanted = [one for one in answers if one.arm in arms and one.language in spec.languages]
     if not is_live:
         if not wanted:
@@ -100,7 +106,7 @@ def create_campaign(
         name=spec.name,
         mode=spec.mode,
         state="draft",
-        spec=spec.model_dump(mode="json"),
+        spec=_frozen(spec),
         plan={},
         pack=pack.frozen_texts(),
         consent_version=pack.consent.version,
@@ -144,10 +150,12 @@ def _counted(campaign: Campaign, spec: CampaignSpec, maker: _Maker) -> Created:
             f"{spec.n_raters} raters cannot give {spec.raters_per_unit} judgments of every unit in "
             f"{n_languages} languages; each reads one language"
         )
-    if checks and not maker.n_checks:
+    if (quality.share_calibration or quality.n_training) and not maker.n_checks["calibration"]:
         warnings.append(
-            "the pack has no checks for this mode: training and calibration are left out"
+            "the pack has no calibration for this mode: training and calibration are left out"
         )
+    if quality.share_attention and not maker.n_checks["attention"]:
+        warnings.append("the pack has no attention checks for this mode: they are left out")
     if campaign.rule is None:
         warnings.append("no rule of a decision is registered; results will be descriptive")
     return Created(
@@ -185,19 +193,41 @@ def _arms(
     return chosen
 
 
+def _frozen(spec: CampaignSpec) -> dict[str, Any]:
+    """Return the specification as a study keeps it, with what arms are told written out."""
+    frozen = spec.model_dump(mode="json")
+    if spec.mode == "conversation":
+        frozen["conversation"]["system_prompt"] = system_prompt_of(spec)
+    return frozen
+
+
 def _rule(
-    spec: CampaignSpec, arms: Sequence[str], given: DecisionRule | None
+    spec: CampaignSpec, arms: Sequence[str], file: Path | None, given: DecisionRule | None
 ) -> dict[str, Any] | None:
-    if spec.decision is None and given is None:
+    if given is not None:
+        return _of_arms(given, arms, named="rule").model_dump(mode="json")
+    if spec.decision is None:
         return None
-    rule = given if given is not None else load_rule(Path(str(spec.decision)))
+    return rule_of_study(file or Path(spec.decision), arms).model_dump(mode="json")
+
+
+def rule_of_study(file: Path, arms: Sequence[str]) -> DecisionRule:
+    """Return the rule in a file, which speaks of arms of the study.
+
+    Raises:
+        NotFoundError: there is no such file.
+        SpecificationError: it is wrong, or names an arm that the study has not.
+    """
+    return _of_arms(load_rule(file), arms, named=str(file))
+
+
+def _of_arms(rule: DecisionRule, arms: Sequence[str], *, named: str) -> DecisionRule:
     for role, arm in (("candidate", rule.candidate), ("baseline", rule.baseline)):
         if arm not in arms:
             raise SpecificationError(
-                f"{spec.decision or 'rule'}: {role}: {arm!r} is not an arm of the study."
-                f"{did_you_mean(arm, arms)}"
+                f"{named}: {role}: {arm!r} is not an arm of the study.{did_you_mean(arm, arms)}"
             )
-    return rule.model_dump(mode="json")
+    return rule
 
 
 class _Maker:
@@ -213,7 +243,8 @@ class _Maker:
         self.arm_ids: dict[str, int] = {}
         self.main_items: dict[str, list[Item]] = {}
         self.n_places_in: dict[str, int] = {}
-        self.n_items = self.n_units = self.n_masked = self.n_checks = 0
+        self.n_items = self.n_units = self.n_masked = 0
+        self.n_checks: Counter[str] = Counter()
 
     def add_arms(self, names: Sequence[str], endpoints: Mapping[str, Mapping[str, str]]) -> None:
         for name in names:
@@ -234,7 +265,7 @@ class _Maker:
         for one in answers:
             by_item.setdefault((one.ref, one.language), []).append(one)
         if is_live:
-            chosen = self.pack.choose(self.spec.scenarios)
+            chosen = self.pack.choose(self.spec.scenarios, with_client=True)
             by_item = {(one.id, language): [] for one in chosen for language in self.spec.languages}
         for (ref, language), given in sorted(by_item.items()):
             item = self._item(ref, language, scenarios.get(ref), given)
@@ -317,53 +348,17 @@ class _Maker:
 
     def add_checks(self) -> None:
         """Add calibration items and attention checks, with the judgment that each expects."""
-        if self.spec.mode == "pair":
-            self._add_pair_checks()
-            return
-        scenarios = {one.id: one for one in self.pack.scenarios}
-        for role, checks in (
-            ("calibration", self.pack.calibration),
-            ("attention", self.pack.attention_checks),
-        ):
-            for language in self.spec.languages:
-                for check in checks:
-                    item = self._scenario_item(
-                        scenarios[check.scenario], language, role=role, ref=check.id
-                    )
-                    item.reference = check.expected_in(language)
-                    self._add_check(item, [check.response.text_in(language)])
-
-    def _add_pair_checks(self) -> None:
-        """Add pairs of calibration answers to one scenario; what is rated higher is preferred."""
-        scenarios = {one.id: one for one in self.pack.scenarios}
-        for one, other in combinations(self.pack.calibration, 2):
-            if one.scenario != other.scenario or one.reference == other.reference:
-                continue
-            for language in self.spec.languages:
-                item = self._scenario_item(
-                    scenarios[one.scenario],
-                    language,
-                    role="calibration",
-                    ref=f"{one.id}+{other.id}",
-                )
-                item.reference = {
-                    "preferences": {
-                        criterion: _preferred(point, other.reference[criterion])
-                        for criterion, point in one.reference.items()
-                    },
-                    "safety": {"left": one.safety, "right": other.safety},
-                    "why": "\n\n".join(each.why.text_in(language) for each in (one, other)),
-                }
-                self._add_check(item, [each.response.text_in(language) for each in (one, other)])
-
-    def _add_check(self, item: Item, answers: Sequence[str]) -> None:
-        self.session.add(item)
-        self.session.flush()
-        for answer in answers:
-            self._add_response(item, None, [{"role": "assistant", "content": answer}])
-            self.session.flush()  # responses are shown in the order of their ids
-        self._add_unit(item, (), role=item.role, n_wanted=UNLIMITED)
-        self.n_checks += 1
+        for language in self.spec.languages:
+            for check in checks_for(self.pack, self.spec.mode, language):
+                item = self._scenario_item(check.scenario, language, role=check.role, ref=check.ref)
+                item.reference = check.reference
+                self.session.add(item)
+                self.session.flush()
+                for turns in check.answers:
+                    self._add_response(item, None, turns)
+                    self.session.flush()  # responses are shown in the order of their ids
+                self._add_unit(item, (), role=item.role, n_wanted=UNLIMITED)
+                self.n_checks[check.role] += 1
 
     def add_units(self) -> None:
         """Add what is judged, the same for every language."""
@@ -407,10 +402,6 @@ class _Maker:
         }
 
 
-def _preferred(left: int, right: int) -> str:
-    return "tie" if left == right else "left" if left > right else "right"
-
-
 def registered_digest(session: Session, campaign: Campaign) -> str:
     """Return the sha256 of what was fixed before the first judgment."""
     arms = session.scalars(
@@ -445,9 +436,12 @@ def find_campaign(session: Session, name: str | None) -> Campaign:
             return campaigns[0]
         names = ", ".join(one.name for one in campaigns) or "none"
         raise NotFoundError(f"which study? This database holds: {names}")
-    for one in campaigns:
-        if name in (one.name, one.public_id):
-            return one
+    found = [one for one in campaigns if name in (one.name, one.public_id)]
+    if len(found) > 1:
+        ids = ", ".join(f"{one.public_id} ({one.state})" for one in found)
+        raise NotFoundError(f"{len(found)} studies are called {name!r}; name one by its id: {ids}")
+    if found:
+        return found[0]
     known = [one.name for one in campaigns]
     raise NotFoundError(
         f"no study {name!r}.{did_you_mean(name, known)} Studies: {', '.join(known) or 'none'}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import mean, median
 from typing import Any
 
+from qingting.judging.checks import as_shown
 from qingting.judging.hand_exclusion import LATE, kind_of
 from qingting.spec.judging import ExclusionSpec
 
@@ -101,11 +102,19 @@ def _checks(
 
 def passes_attention(row: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:
     """Return whether a judgment is the one that an attention check has right."""
-    for criterion, (low, high) in reference.get("ranges", {}).items():
+    right = as_shown(reference, is_swapped=bool(row.get("is_swapped")))
+    for criterion, (low, high) in right.get("ranges", {}).items():
         if not low <= row["scores"][criterion] <= high:
             return False
-    verdict = reference.get("safety")
-    return verdict is None or row["safety"]["answer"]["verdict"] == verdict
+    for criterion, side in right.get("preferences", {}).items():
+        if row["scores"][criterion] != side:
+            return False
+    verdict = right.get("safety")
+    by_side = verdict if isinstance(verdict, Mapping) else {"answer": verdict}
+    return all(
+        wanted is None or row["safety"][side]["verdict"] == wanted
+        for side, wanted in by_side.items()
+    )
 
 
 def _repeats(rows: Sequence[Mapping[str, Any]]) -> float | None:

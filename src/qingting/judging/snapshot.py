@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from qingting.core.canonical import canonical_json, digest_of, digest_of_file
 from qingting.core.errors import DataError, NotFoundError, StoreError
+from qingting.judging import transcripts
 from qingting.judging.audit import note
 from qingting.judging.scrubbing import scrub
 from qingting.store.atomic import storage_errors, sync_file, sync_folder
@@ -39,6 +40,8 @@ from qingting.store.judging_tables import (
 FORMAT_VERSION = 1
 JUDGMENTS = "judgments.jsonl"
 ASSIGNMENTS = "assignments.jsonl"
+CONVERSATIONS = "conversations.jsonl"
+"""Live conversations; only in snapshots of studies that have them."""
 SUPERSEDED = "SUPERSEDED"
 """The file that marks a snapshot which must not be used any more."""
 
@@ -62,6 +65,9 @@ DICTIONARY: Mapping[str, Mapping[str, str]] = {
         "reasons": "pairs: why one was preferred",
         "confidence": "1 low to 3 high; null where not given",
         "comment": "free text, scrubbed",
+        "guess": "side (answer; left, right) to the family of models that the rater thinks wrote it "
+        "(no_idea: not recognised); empty where the rater gave none, null where not asked",
+        "is_swapped": "pairs: whether what is called left in references and plan stood on the right",
         "duration_ms": "how long the page was open; null where unknown",
         "submitted_ms": "milliseconds since 1970, UTC",
         "n_characters": "length of what was shown, per side",
@@ -77,6 +83,7 @@ DICTIONARY: Mapping[str, Mapping[str, str]] = {
         "skip_reason": "code",
         "sequence": "place in the rater's own order",
     },
+    CONVERSATIONS: transcripts.FIELDS,
     "raters.jsonl": {
         "rater": "pseudonym",
         "credential": "licensed, trainee, researcher or lay, as the owner stated",
@@ -122,6 +129,8 @@ class SnapshotData(NamedTuple):
     assignments: list[dict[str, Any]]
     raters: list[dict[str, Any]]
     references: list[dict[str, Any]]
+    conversations: Sequence[dict[str, Any]] = ()
+    """Live ones; empty in other studies."""
 
 
 def freeze(database: Database, campaign_id: int, *, into: Path, at_ms: int, actor: str) -> Frozen:
@@ -138,7 +147,7 @@ def freeze(database: Database, campaign_id: int, *, into: Path, at_ms: int, acto
         if not data.judgments:
             raise DataError(f"{campaign.name}: there is no judgment to freeze yet")
         tables = _tables(data)
-        digest = digest_of({name: digest_of(rows) for name, rows in tables.items()})
+        digest = _digest(tables)
         folder = into / digest
         known = session.scalar(select(Snapshot).where(Snapshot.digest == digest))
         pseudonyms = sorted({row["rater"] for row in data.judgments})
@@ -166,6 +175,22 @@ def freeze(database: Database, campaign_id: int, *, into: Path, at_ms: int, acto
     return Frozen(digest, folder, len(data.judgments), len(pseudonyms), True)
 
 
+def content_digest(session: Session, campaign: Campaign) -> str:
+    """Return the digest that a snapshot would have if it were frozen now.
+
+    Raises:
+        DataError: there is no judgment yet.
+    """
+    data = gather(session, campaign)
+    if not data.judgments:
+        raise DataError(f"{campaign.name}: there is no judgment to freeze yet")
+    return _digest(_tables(data))
+
+
+def _digest(tables: Mapping[str, Any]) -> str:
+    return digest_of({name: digest_of(rows) for name, rows in tables.items()})
+
+
 def gather(session: Session, campaign: Campaign) -> SnapshotData:
     """Return a study's judgments and all that is needed to analyse them; no names of raters."""
     arms = _arms(session, campaign)
@@ -174,8 +199,10 @@ def gather(session: Session, campaign: Campaign) -> SnapshotData:
         for one in session.scalars(select(Rater).where(Rater.campaign_id == campaign.id))
     }
     sizes, n_masked = _sizes(session, campaign, arms)
+    talks = transcripts.transcripts(session, campaign)
     judgments: list[dict[str, Any]] = []
     assignments: list[dict[str, Any]] = []
+    conversations: list[dict[str, Any]] = []
     for assignment, unit, item, judgment in session.execute(
         select(Assignment, Unit, Item, Judgment)
         .join(Unit, Unit.id == Assignment.unit_id)
@@ -193,9 +220,22 @@ def gather(session: Session, campaign: Campaign) -> SnapshotData:
                 "sequence": assignment.sequence,
             }
         )
+        talk, row = talks.get(assignment.id), None
         if judgment is not None:
-            row = _judgment_row(shared, assignment, unit, item, judgment, sizes)
-            judgments.append({"judgment": len(judgments) + 1, "mode": campaign.mode} | row)
+            row = {"judgment": len(judgments) + 1, "mode": campaign.mode}
+            row |= _judgment_row(
+                shared, assignment, unit, item, judgment, sizes, is_pair=campaign.mode == "pair"
+            )
+            if talk is not None:
+                row |= {
+                    "n_characters": [len(talk.shown)],
+                    "n_format_marks": [n_format_marks(talk.original)],
+                }
+            judgments.append(row)
+        if talk is not None:
+            conversations.append(talk.row(row, shared | {"language": item.language}))
+            if unit.arm_id is not None:
+                n_masked[arms[unit.arm_id]] += talk.n_masked
     study = {
         "spec": campaign.spec,
         "rubric": campaign.pack["rubric"],
@@ -206,7 +246,12 @@ def gather(session: Session, campaign: Campaign) -> SnapshotData:
         "state": campaign.state,
     }
     return SnapshotData(
-        study, judgments, assignments, _rater_rows(session, raters), _references(session, campaign)
+        study,
+        judgments,
+        assignments,
+        _rater_rows(session, raters),
+        _references(session, campaign),
+        conversations,
     )
 
 
@@ -241,6 +286,8 @@ def _judgment_row(
     item: Item,
     judgment: Judgment,
     sizes: Mapping[tuple[int, int | None], tuple[int, int]],
+    *,
+    is_pair: bool,
 ) -> dict[str, Any]:
     shown: list[int | None] = [unit.arm_id]
     if unit.other_arm_id is not None:
@@ -260,6 +307,8 @@ def _judgment_row(
         "reasons": judgment.reasons,
         "confidence": judgment.confidence,
         "comment": scrub(judgment.comment).text if judgment.comment else None,
+        "guess": judgment.guess,
+        "is_swapped": assignment.is_swapped if is_pair else None,
         "duration_ms": judgment.duration_ms,
         "submitted_ms": judgment.submitted_ms,
         "n_characters": [one[0] if one else None for one in lengths],
@@ -346,6 +395,7 @@ def _tables(data: SnapshotData) -> dict[str, Any]:
         ASSIGNMENTS: data.assignments,
         "raters.jsonl": data.raters,
         "references.jsonl": data.references,
+        **({CONVERSATIONS: data.conversations} if data.conversations else {}),
     }
 
 
@@ -394,6 +444,9 @@ def flat_row(row: Mapping[str, Any]) -> dict[str, Any]:
             for side, gate in value.items():
                 flat[f"safety_{side}"] = gate["verdict"]
                 flat[f"safety_reasons_{side}"] = ";".join(gate["reasons"])
+        elif name == "guess":
+            for side in ("answer", "left", "right"):
+                flat[f"guess_{side}"] = value.get(side) if value else None
         elif name == "reasons":
             flat["reasons"] = ";".join(value)
         elif name in ("n_characters", "n_format_marks"):
@@ -412,7 +465,8 @@ def dictionary_page() -> str:
         parts += [f"| {field} | {meaning} |\n" for field, meaning in columns.items()]
     parts.append(
         "\n`judgments.parquet` holds judgments.jsonl as a flat table: `score_*` per criterion, "
-        "`safety_*` and `safety_reasons_*` per side, `other_*` for the right side of a pair.\n"
+        "`safety_*`, `safety_reasons_*` and `guess_*` per side, `other_*` for the right side of a "
+        "pair.\n"
     )
     return "".join(parts)
 
@@ -439,17 +493,29 @@ def read_snapshot(folder: Path) -> SnapshotData:
     for name, digest in manifest["files"].items():
         if not (folder / name).is_file() or digest_of_file(folder / name) != digest:
             raise StoreError(f"{folder / name}: changed since it was frozen; freeze again")
+
+    def rows(name: str) -> list[dict[str, Any]]:
+        return [orjson.loads(line) for line in (folder / name).read_bytes().splitlines()]
+
     return SnapshotData(
         orjson.loads((folder / "study.json").read_bytes()),
-        *(
-            [orjson.loads(line) for line in (folder / name).read_bytes().splitlines()]
-            for name in (JUDGMENTS, ASSIGNMENTS, "raters.jsonl", "references.jsonl")
-        ),
+        rows(JUDGMENTS),
+        rows(ASSIGNMENTS),
+        rows("raters.jsonl"),
+        rows("references.jsonl"),
+        rows(CONVERSATIONS) if CONVERSATIONS in manifest["files"] else [],
     )
+
+
+def analysis_folder(snapshot: Path) -> Path:
+    """Return where the analysis of a snapshot is kept, beside it."""
+    return snapshot.with_name(f"{snapshot.name}.analysis")
 
 
 def mark_superseded(database: Database) -> int:
     """Mark the folders of superseded snapshots, so that they are refused where no database is.
+
+    What was computed from them beside them is removed.
 
     Returns how many were marked now. Call after an erasure is committed; calling again is harmless.
     """
@@ -457,6 +523,7 @@ def mark_superseded(database: Database) -> int:
     with database.reading() as session:
         for one in session.scalars(select(Snapshot).where(Snapshot.superseded_ms.is_not(None))):
             folder = Path(one.path)
+            shutil.rmtree(analysis_folder(folder), ignore_errors=True)
             if folder.is_dir() and not (folder / SUPERSEDED).exists():
                 (folder / SUPERSEDED).write_text(f"{one.superseded_reason}\n", encoding="utf-8")
                 n_marked += 1

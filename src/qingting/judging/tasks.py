@@ -8,10 +8,13 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from qingting.judging import live
+from qingting.judging.checks import as_shown
+from qingting.judging.guessing import asks_guess
+from qingting.judging.live import Talk
 from qingting.store.judging_tables import (
     Assignment,
     Campaign,
-    Conversation,
     Item,
     Judgment,
     Rater,
@@ -43,8 +46,10 @@ class Task:
     sides: tuple[Side, ...]
     is_live: bool
     """Whether the rater talks with the model; ``turns`` then grows."""
-    given: dict[str, Any] | None = None
-    """The judgment that was undone, to begin from."""
+    asks_guess: bool
+    """Whether the question comes with it if the rater thinks to recognise the model."""
+    talk: Talk | None = None
+    """How a live conversation stands."""
 
 
 @dataclass(frozen=True)
@@ -56,25 +61,16 @@ class Progress:
     n_planned: int
 
 
-def task_of(session: Session, campaign: Campaign, assignment: Assignment) -> Task:
-    """Return what the rater of an assignment sees."""
+def task_of(session: Session, campaign: Campaign, assignment: Assignment, *, at_ms: int) -> Task:
+    """Return what the rater of an assignment sees now."""
     unit = session.get_one(Unit, assignment.unit_id)
     item = session.get_one(Item, unit.item_id)
-    is_live = (
-        campaign.mode == "conversation"
-        and campaign.spec["conversation"]["source"] == "live"
-        and assignment.role in ("main", "repeat")
-    )
-    turns = item.turns
+    turns = tuple(_plain(turn) for turn in item.turns)
+    talk: Talk | None = None
     sides: tuple[Side, ...] = ()
-    if is_live:
-        found = session.scalar(
-            select(Conversation).where(Conversation.assignment_id == assignment.id)
-        )
-        turns = [
-            {"role": turn["role"], "content": turn.get("shown", turn["content"])}
-            for turn in (found.turns if found else [])
-        ]
+    if live.is_live(campaign, assignment):
+        talk = live.talk_of(session, campaign, assignment, item, at_ms=at_ms)
+        turns = live.turns_seen(session, campaign, assignment, at_ms=at_ms)
     else:
         sides = _sides(session, campaign, assignment, unit)
     return Task(
@@ -84,9 +80,11 @@ def task_of(session: Session, campaign: Campaign, assignment: Assignment) -> Tas
         is_distressing=item.is_distressing,
         is_training=assignment.role == "training",
         background=item.background,
-        turns=tuple(_plain(turn) for turn in turns),
+        turns=turns,
         sides=sides,
-        is_live=is_live,
+        is_live=talk is not None,
+        talk=talk,
+        asks_guess=asks_guess(campaign, assignment, language=item.language),
     )
 
 
@@ -133,13 +131,7 @@ def feedback_of(session: Session, assignment: Assignment) -> dict[str, Any]:
     unit = session.get_one(Unit, assignment.unit_id)
     item = session.get_one(Item, unit.item_id)
     judgment = session.scalar(select(Judgment).where(Judgment.assignment_id == assignment.id))
-    reference = dict(item.reference or {})
-    if "preferences" in reference and assignment.is_swapped:
-        other = {"left": "right", "right": "left", "tie": "tie"}
-        reference["preferences"] = {
-            criterion: other[side] for criterion, side in reference["preferences"].items()
-        }
-        reference["safety"] = {other[side]: v for side, v in reference["safety"].items()}
+    reference = as_shown(item.reference or {}, is_swapped=assignment.is_swapped)
     return {
         "reference": reference,
         "given": None

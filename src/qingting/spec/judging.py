@@ -64,6 +64,11 @@ class QualitySpec(Frozen):
     share_calibration: Share = Field(0.10, description="Answers that carry reference ratings.")
     share_repeats: Share = Field(0.05, description="Answers that the same rater judges again.")
     share_attention: Share = Field(0.04, description="Answers that have one right judgment.")
+    share_guess: Share = Field(
+        0.15,
+        description="Judgments at the end of a rater's share that also ask whether the model was "
+        "recognised, from the same list in every study; 0 never asks.",
+    )
     n_training: NotNegativeInt = Field(
         3, description="Calibration answers with feedback before the first judgment."
     )
@@ -79,8 +84,23 @@ class ConversationSpec(Frozen):
     )
     min_turns: PositiveInt = Field(3, description="Turns of the client before it may be judged.")
     max_turns: PositiveInt = Field(8, description="Turns of the client after which it ends.")
-    delay_s: UnitInterval = Field(1.0, description="Silence before an answer, the same for all.")
-    characters_per_s: Positive = Field(25.0, description="Pace of an answer, the same for all.")
+    delay_s: Annotated[float, Field(gt=0.0, le=120.0)] = Field(
+        6.0,
+        description="live: silence before an answer, the same for every arm; an answer that takes "
+        "longer waits for the next multiple of it.",
+    )
+    characters_per_s: Positive = Field(
+        25.0, description="live: pace of an answer, the same for every arm."
+    )
+    temperature: Annotated[float, Field(ge=0.0, le=2.0)] = Field(
+        0.0, description="Of every arm's answers."
+    )
+    repetition_penalty: Annotated[float, Field(ge=1.0, le=2.0)] | None = Field(
+        None, description="Of every arm's answers; sent to servers that know it where given."
+    )
+    system_prompt: str | None = Field(
+        None, description="What every arm is told first; the domain pack's where null."
+    )
 
     @model_validator(mode="after")
     def _turns_are_ordered(self) -> ConversationSpec:

@@ -35,6 +35,15 @@ class ImportMapping(Frozen):
         {}, description="Side (answer; in pairs left and right) to where its verdict stands."
     )
     safety_reasons: Mapping[str, Name] = Field({}, description="Side to where its codes stand.")
+    guess: Mapping[str, Name] = Field(
+        {}, description="Side to where the family of models stands that the rater recognised."
+    )
+    was_asked_guess: Name | None = Field(
+        None, description="Whether the rater was asked; where absent, who guessed was."
+    )
+    is_swapped: Name | None = Field(
+        None, description="Pairs that are checks: whether their first answer stood on the right."
+    )
     reasons: Name | None = Field(None, description="Pairs: codes why one was preferred.")
     confidence: Name | None = Field(None, description="1 low to 3 high.")
     comment: Name | None = Field(None, description="Free text.")
@@ -47,7 +56,7 @@ class ImportMapping(Frozen):
     labels: Mapping[str, Mapping[str, Meaning]] = Field(
         {},
         description="What labels mean: criterion, or scores (all criteria), safety, "
-        "safety_reasons, reasons, confidence, item, arm (both), language, credential or role, to "
+        "safety_reasons, reasons, guess, confidence, item, arm (both), language, credential or role, to "
         "label to value.",
     )
     raters: Mapping[str, Credential] = Field(

@@ -282,6 +282,9 @@ class Judgment(Table):
     reasons: Mapped[list[Any]]
     confidence: Mapped[int | None]
     comment: Mapped[str | None] = mapped_column(Text)
+    guess: Mapped[dict[str, Any] | None]
+    """Side to the family that the rater thinks wrote it; empty where none was given, null where
+    the question was not asked."""
     duration_ms: Mapped[int | None] = mapped_column(BigInteger)
     submitted_ms: Mapped[int] = _ms(null=False)
 

@@ -23,15 +23,21 @@ from qingting.web.guards import Guards
 from qingting.web.limits import RateLimit
 from qingting.web.pages import language_of, page
 from qingting.web.problems import RefusedError, status_of
+from qingting.web.results import Results
 from qingting.web.settings import WebSettings
+from qingting.web.talks import Talks
 from qingting.web.words import words_in
 
 _THREADS = 4
 """Of one server: they share one interpreter, and more of them only jostle for it."""
 
 
-def create_app(database: Database, settings: WebSettings) -> FastAPI:
-    """Return the application over an open database."""
+def create_app(database: Database, settings: WebSettings, *, transport: Any = None) -> FastAPI:
+    """Return the application over an open database.
+
+    Args:
+        transport: Stands in for the network between the server and the arms, in tests.
+    """
     from qingting.web.routes import all_routers
 
     app = FastAPI(
@@ -42,7 +48,13 @@ def create_app(database: Database, settings: WebSettings) -> FastAPI:
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
     )
-    app.state.services = Services(database, settings, RateLimit(settings.wrong_sign_ins_per_minute))
+    app.state.services = Services(
+        database,
+        settings,
+        RateLimit(settings.wrong_sign_ins_per_minute),
+        Talks(database, settings, transport=transport),
+        Results(),
+    )
     for router in all_routers():
         app.include_router(router)
     static = str(files("qingting.web") / "static")
@@ -53,9 +65,11 @@ def create_app(database: Database, settings: WebSettings) -> FastAPI:
 
 
 @asynccontextmanager
-async def _with_few_threads(_app: FastAPI) -> AsyncIterator[None]:
+async def _with_few_threads(app: FastAPI) -> AsyncIterator[None]:
     to_thread.current_default_thread_limiter().total_tokens = _THREADS
     yield
+    await app.state.services.talks.close()
+    app.state.services.results.close()
 
 
 def _tell_problems(app: FastAPI) -> None:

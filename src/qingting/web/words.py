@@ -68,6 +68,13 @@ WORDS: dict[str, tuple[str, str]] = {
         "请不要写任何人的姓名或联系方式。",
         "Please do not write names or contact details of anyone.",
     ),
+    "guess": ("您认出是哪个模型写的了吗？", "Do you recognise which model wrote this?"),
+    "guess_hint": (
+        "这一问只用来检查盲评是否真的“盲”，认不出来很正常。每项研究都用同一份名单，"
+        "名单上有的，本研究里不一定有。",
+        "This only checks how blind the study is; not recognising it is normal. The list is the same "
+        "in every study and does not say which models are in this one.",
+    ),
     "submit": ("提交，下一条", "Submit and go on"),
     "skip": ("跳过这一条", "Skip this one"),
     "undo": ("撤回上一条", "Undo the last one"),
@@ -95,13 +102,35 @@ WORDS: dict[str, tuple[str, str]] = {
         "Take your time. Everything is saved; come back when you are ready.",
     ),
     # conversation
-    "talk": ("请以来访者的身份和对方聊几句", "Talk with the counsellor as the client"),
+    "talk": (
+        "请扮演下面这位来访者，和对方聊几句，再作评价。对方是一个程序，请不要写您自己的真实经历。",
+        "Play the client below and talk with the other side, then judge. The other side is a "
+        "program; please do not write about your own life.",
+    ),
     "your_part": ("您扮演的来访者", "The client you play"),
+    "client_age": ("{n} 岁。", "Age {n}."),
+    "client_goal": ("想要的", "What they want"),
+    "client_style": ("说话的样子", "How they talk"),
+    "client_facts": (
+        "被问到或觉得安心时才会说的事",
+        "What they tell only when asked, or when it feels safe",
+    ),
     "say": ("发送", "Send"),
     "say_label": ("您要说的话", "What you say"),
-    "end_conversation": ("结束对话并评价", "End it and judge"),
-    "turns_left": ("还可以说 {n} 句", "{n} turns left"),
-    "typing": ("对方正在输入…", "The other side is writing …"),
+    "opening_hint": (
+        "开头的话已经写好，可以照发，也可以改成自己的说法。",
+        "The first words are there already; send them as they are or put them your way.",
+    ),
+    "end_conversation": ("结束对话，去评价", "End it and judge"),
+    "talk_on": ("先不评，再聊几句", "Not yet; talk on"),
+    "turns_left": ("还可以说 {n} 次。", "You can speak {n} more times."),
+    "typing": ("对方正在输入……", "The other side is writing …"),
+    "model_is_silent": (
+        "对方暂时没有回应。您说过的话都保存了，可以再问一次，也可以跳过这一条。",
+        "There is no answer at the moment. Everything you said is saved; ask again, or skip this "
+        "item.",
+    ),
+    "ask_again": ("再问一次", "Ask again"),
     # feedback
     "feedback": ("参考评分", "Reference ratings"),
     "feedback_note": (
@@ -256,6 +285,21 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "superseded": ("作废", "superseded"),
     "download": ("下载", "Download"),
+    "results": ("结果", "Results"),
+    "snapshot": ("快照", "Snapshot"),
+    "back_to_study": ("回到研究", "Back to the study"),
+    "read_results": ("看结果：一致性、排名和区间", "Read them: agreement, ranking, intervals"),
+    "compute_results": ("计算结果", "Compute the results"),
+    "results_hint": (
+        "按这份快照计算一致性、排名及其区间、安全判断和盲法检查，可能要几分钟；评价不受影响。",
+        "Agreement, ranking with intervals, safety and blinding, computed on this snapshot. It may "
+        "take some minutes; raters do not notice.",
+    ),
+    "results_computing": (
+        "正在计算，可能要几分钟。这个页面会自己刷新。",
+        "Being computed; this may take some minutes. The page looks again by itself.",
+    ),
+    "results_failed": ("没有算成：{reason}", "It could not be computed: {reason}"),
     "no_results_early": (
         "看中期结果会影响研究；若要随时看，请用事先登记的、允许随时查看的区间。",
         "Looking at results early affects a study; the intervals here allow for it only where the "

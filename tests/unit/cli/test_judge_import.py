@@ -14,9 +14,9 @@ from sqlalchemy import func, select
 from typer.testing import CliRunner
 
 from qingting.cli.judge import app
-from qingting.cli.judge_analyse import _plain
 from qingting.judging.analysis import analyse
 from qingting.judging.snapshot import SnapshotData, read_snapshot
+from qingting.report.judging_files import analysis_record
 from qingting.report.judging_words import study_markdown
 from qingting.store.database import open_database
 from qingting.store.judging_tables import Judgment, Rater, RaterIdentity
@@ -186,7 +186,7 @@ def test_what_was_exported_and_imported_again_is_analysed_the_same(
     assert "without knowing" not in study_markdown(after, language="en")
     # the registered digest differs, as it should
     same = replace(after, study=before.study, n_raters_imported=0)
-    assert json.dumps(_plain(same)) == json.dumps(_plain(before))
+    assert json.dumps(analysis_record(same)) == json.dumps(analysis_record(before))
 
 
 def test_a_rater_is_left_out_by_hand(folder: Path) -> None:

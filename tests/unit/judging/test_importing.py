@@ -597,3 +597,48 @@ def test_a_damaged_export_is_refused_row_by_row_or_whole(
     except (DataError, SpecificationError):
         return
     assert len(planned.ready) + len(planned.refused) + planned.n_known == len(planned.source.rows)
+
+
+def test_guesses_of_the_model_are_kept_and_told_from_questions_not_asked(session: Session) -> None:
+    campaign = new_study(session).campaign
+    rows = [
+        table_row("a", guess_answer="qwen"),
+        table_row("b", was_asked_guess="True"),
+        table_row("c", was_asked_guess="False"),
+        table_row("d", "s1", guess_answer="qwenn"),
+        table_row("e", "s1", guess_answer="qwen", was_asked_guess="no"),
+    ]
+    planned = plan(session, campaign, as_csv(rows))
+    assert [one.form.guess for one in planned.ready] == [{"answer": "qwen"}, {}, None]
+    first, second = problems(planned)
+    assert first == "file:5: “model recognised” cannot be qwenn"
+    assert second.startswith("file:6: “was_asked_guess”: nothing tells what 'no' means")
+    write(session, campaign, planned)
+    assert [row["guess"] for row in gather(session, campaign).judgments] == [
+        {"answer": "qwen"},
+        {},
+        None,
+    ]
+    nested = as_json_lines([table_row("f", "s2", guess={"answer": "glm"})])
+    assert plan(session, campaign, nested).ready[0].form.guess == {"answer": "glm"}
+
+
+def test_a_check_on_pairs_keeps_the_side_that_its_first_answer_stood_on(session: Session) -> None:
+    quality = {
+        "share_calibration": 0.1,
+        "share_repeats": 0.0,
+        "share_attention": 0.0,
+        "n_training": 0,
+    }
+    campaign = new_study(session, mode="pair", quality=quality).campaign
+    check = session.scalars(select(Item.ref).where(Item.role == "calibration")).first()
+    assert check is not None
+    rows = [
+        pair_row("a", check, left="", right="", role="calibration", is_swapped=True),
+        pair_row("b", check, left="", right="", role="calibration"),
+    ]
+    planned = plan(session, campaign, as_json_lines(rows))
+    assert problems(planned) == []
+    write(session, campaign, planned)
+    kept = {row["is_swapped"] for row in gather(session, campaign).judgments}
+    assert kept == {True, False}

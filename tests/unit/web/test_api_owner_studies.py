@@ -245,8 +245,12 @@ def test_a_rater_is_left_out_by_hand_and_let_in_again(
     result = analyse(read_snapshot(tmp_path / "snapshots" / frozen["digest"]), digest="-")
     assert result.n_raters == 1
     assert {one.rater: one.is_by_hand for one in result.exclusions} == {slow: True, fast: False}
-    assert "The owner left out 1 more raters by hand" in study_markdown(result, language="en")
-    assert "另有 1 位评价者由研究者逐个决定排除" in study_markdown(result, language="zh")
+    assert "1 of them by the owner, by hand (0 after results could be seen)" in study_markdown(
+        result, language="en"
+    )
+    assert "其中 1 位由研究者逐个决定排除（0 位是在结果已经可以看到之后）" in study_markdown(
+        result, language="zh"
+    )
     assert client.delete(f"{url}/{slow}", headers=owner).status_code == 204
     assert client.delete(f"{url}/{slow}", headers=owner).status_code == 404
     assert client.delete(f"{url}/{fast}", headers=owner).status_code == 404  # by a rule

@@ -15,6 +15,8 @@ _KNOWN: Mapping[str, tuple[str, ...]] = {
     "rater": ("rater", "annotator", "user_id"),
     "credential": ("credential",),
     "role": ("role",),
+    "was_asked_guess": ("was_asked_guess",),
+    "is_swapped": ("is_swapped",),
     "reasons": ("reasons",),
     "confidence": ("confidence",),
     "comment": ("comment",),
@@ -28,6 +30,7 @@ _LABELS = (
     "safety",
     "safety_reasons",
     "reasons",
+    "guess",
     "confidence",
     "item",
     "arm",
@@ -90,6 +93,7 @@ def places_of(
         ("scores", criteria),
         ("safety", sides),
         ("safety_reasons", sides),
+        ("guess", sides),
         ("labels", (*criteria, *_LABELS)),
     ):
         for key in getattr(mapping, group):
@@ -105,6 +109,7 @@ def places_of(
         known = (f"safety_reasons_{side}",)
         given = mapping.safety_reasons.get(side)
         find(f"safety_reasons.{side}", given, known, needed=False)
+        find(f"guess.{side}", mapping.guess.get(side), (f"guess_{side}",), needed=False)
     if problems:
         raise SpecificationError(problems)
     return found

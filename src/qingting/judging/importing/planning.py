@@ -188,7 +188,7 @@ class _Checking:
         if problems or form is None or unit is None:
             return Misfit(draft.row, tuple(problems))
         left = self.arms[draft.arm] if draft.arm is not None and unit.arm_id is not None else None
-        is_swapped = left is not None and left != unit.arm_id
+        is_swapped = draft.is_swapped if left is None else left != unit.arm_id
         key = (pseudonym, draft.role, unit.id)
         if key in self.seen:
             return self._misfit(draft, "twice", self.seen[key])
@@ -214,6 +214,7 @@ class _Checking:
                 mode=self.campaign.mode,
                 rubric=texts_of(self.campaign)["rubric"],
                 language=self.language,
+                asks_guess=draft.was_asked_guess,
             )
         except JudgingError as error:
             problems += error.fields.values()

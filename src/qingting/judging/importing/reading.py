@@ -142,4 +142,7 @@ def flat(record: Mapping[str, Any]) -> dict[str, Any]:
                 cells[f"safety_{side}"] = gate.get("verdict")
                 cells[f"safety_reasons_{side}"] = gate.get("reasons")
         del cells["safety"]  # a criterion may bear that name
+    if isinstance(guess := record.get("guess"), Mapping):
+        cells |= {f"guess_{side}": family for side, family in guess.items()}
+        cells.setdefault("was_asked_guess", True)
     return cells

@@ -34,6 +34,9 @@ class Draft:
     other_arm: str | None
     raw: Mapping[str, Any]
     """The form, as ``check_form`` reads it."""
+    was_asked_guess: bool
+    is_swapped: bool
+    """Of checks on pairs; other pairs name their arms."""
     duration_ms: int | None
     submitted_ms: int | None
     p_chosen: float
@@ -101,6 +104,7 @@ class _Reading:
         item = self.text("item", needed=True)
         arm = self.text("arm", needed=not is_check)
         other = self.text("other_arm", needed=not is_check) if self.r._is_pair else None
+        form = self.form(arm, other)
         draft = Draft(
             row=self.row,
             rater=rater,
@@ -110,7 +114,9 @@ class _Reading:
             language=self.word("language", ("zh", "en")) or None,
             arm=arm or None,
             other_arm=other or None,
-            raw=self.form(arm, other),
+            raw=form,
+            was_asked_guess=self.is_true("was_asked_guess", otherwise=bool(form["guess"])),
+            is_swapped=self.is_true("is_swapped", otherwise=False),
             duration_ms=self.duration_ms(),
             submitted_ms=self.submitted_ms(),
             p_chosen=self.p_chosen(),
@@ -213,6 +219,7 @@ class _Reading:
             "scores": scores,
             "safety": safety,
             "reasons": self.codes("reasons"),
+            "guess": self.guess(),
             "confidence": _whole(self.meaning("confidence", self.cell("confidence"))),
             "comment": comment or None,
         }
@@ -234,6 +241,20 @@ class _Reading:
             self.say("label", self.name_of(part), value, known=tuple(self.labels(part)))
             return None
         return whole
+
+    def guess(self) -> dict[str, str]:
+        given = {side: self.text(f"guess.{side}", needed=False) for side in self.r._sides}
+        return {side: family for side, family in given.items() if family}
+
+    def is_true(self, part: str, *, otherwise: bool) -> bool:
+        value = self.cell(part)
+        if value is None:
+            return otherwise
+        if str(value).lower() in ("true", "1"):
+            return True
+        if str(value).lower() not in ("false", "0"):
+            self.say("label", self.name_of(part), value, known=("true", "false"))
+        return False
 
     def codes(self, part: str) -> list[str]:
         value = self.cell(part)

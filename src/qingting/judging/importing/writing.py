@@ -172,6 +172,7 @@ def _write(session: Session, rater: Rater, one: Ready, *, at_ms: int) -> None:
             reasons=one.form.reasons,
             confidence=one.form.confidence,
             comment=one.form.comment,
+            guess=one.form.guess,
             duration_ms=draft.duration_ms,
             submitted_ms=submitted_ms,
         )

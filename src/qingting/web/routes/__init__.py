@@ -14,13 +14,19 @@ def all_routers() -> tuple[APIRouter, ...]:
         api_rater,
         owner,
         rater,
+        results,
+        talk,
     )
 
     return (
         rater.router,
+        talk.pages,
         api_rater.router,
+        talk.api,
         owner.router,
         api_owner.router,
         api_owner_studies.router,
         api_owner_exclusions.router,
+        results.pages,
+        results.api,
     )

@@ -1,8 +1,7 @@
 """The API of study owners: making studies, and judgments in and out.
 
 What touches the server's own files or network stays with the commands on its host: work folders of
-runs, rules named by path, endpoints of live conversations, owners' accounts; the analysis too, which
-would keep raters waiting.
+runs, rules named by path, endpoints of live conversations, owners' accounts.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from qingting.judging import desk
+from qingting.judging.guessing import FAMILIES
 from qingting.judging.people import (
     accept,
     consent,
@@ -120,6 +121,11 @@ class JudgmentIn(_Strict):
     reasons: list[str] = []
     confidence: int | None = None
     comment: str | None = None
+    guess: dict[str, str] = Field(
+        default={},
+        description="Where the task asks_guess: answer, or left and right, to a family of "
+        "/api/v1/families; leave out what was not answered.",
+    )
     duration_ms: int | None = Field(None, ge=0, lt=86_400_000)
 
 
@@ -206,6 +212,15 @@ def rubric(caller: Rating, services: Serves) -> dict[str, Any]:
         return dict(texts_of(campaign)["rubric"])
 
 
+@router.get("/families")
+def families(caller: Rating) -> dict[str, dict[str, str]]:
+    """Return the families of models to choose from where a task asks for a guess, by id.
+
+    They are the same in every study and say nothing about its arms.
+    """
+    return {family: {"zh": zh, "en": en} for family, (zh, en) in FAMILIES.items()}
+
+
 @router.post("/consent", status_code=204)
 def agree(body: ConsentIn, caller: Rating, services: Serves) -> Response:
     """Agree to the consent text."""
@@ -222,14 +237,14 @@ def next_task(caller: Rating, services: Serves) -> NextOut:
         rater, campaign = load_rater(session, caller, for_update=True)
         found = desk.next_assignment(session, campaign, rater, at_ms=now_ms())
         if isinstance(found, Assignment):
-            return NextOut(task=task_of(session, campaign, found), idle=None)
+            return NextOut(task=task_of(session, campaign, found, at_ms=now_ms()), idle=None)
         return NextOut(task=None, idle=found)
 
 
 @router.post("/assignments/{assignment}/judgment", status_code=201)
 def submit(assignment: str, body: JudgmentIn, caller: Rating, services: Serves) -> ReceiptOut:
     """Store a judgment. It is acknowledged once it is committed."""
-    raw = body.model_dump(include={"scores", "safety", "reasons", "confidence", "comment"})
+    raw = body.model_dump(exclude={"idempotency_key", "duration_ms"})
     submission = desk.Submission(assignment, body.idempotency_key, raw, body.duration_ms)
     with services.database.writing() as session:
         rater, campaign = load_rater(session, caller, for_update=True)
@@ -266,13 +281,14 @@ def undo(caller: Rating, services: Serves) -> dict[str, Any]:
         rater, campaign = load_rater(session, caller, for_update=True)
         assignment, judgment = desk.undo_last(session, campaign, rater, at_ms=now_ms())
         return {
-            "task": task_of(session, campaign, assignment),
+            "task": task_of(session, campaign, assignment, at_ms=now_ms()),
             "given": {
                 "scores": judgment.scores,
                 "safety": judgment.safety,
                 "reasons": judgment.reasons,
                 "confidence": judgment.confidence,
                 "comment": judgment.comment,
+                "guess": judgment.guess or {},
             },
         }
 
