@@ -8,7 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from qingting.cli import judge_analyse, judge_converse, judge_demo, judge_owner, judge_serve
+from qingting.cli import (
+    judge_analyse,
+    judge_converse,
+    judge_demo,
+    judge_exclude,
+    judge_import,
+    judge_owner,
+    judge_serve,
+)
 from qingting.cli.judge_options import (
     AsJson,
     DatabaseOption,
@@ -23,6 +31,8 @@ app = typer.Typer(no_args_is_help=True)
 app.command("converse")(judge_converse.converse)
 app.command("serve")(judge_serve.serve)
 app.command("analyse")(judge_analyse.analyse)
+app.command("import")(judge_import.import_judgments)
+app.command("exclude")(judge_exclude.exclude)
 app.command("demo")(judge_demo.demo)
 app.add_typer(judge_owner.app, name="owner", help="Add owners; make links that sign in once.")
 
@@ -324,7 +334,7 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Export the judgments of a snapshot as one flat table; refuses what is superseded."""
-    from qingting.cli.judge_export import write_table
+    from qingting.judging.export import table_of, write_table
     from qingting.judging.snapshot import read_snapshot, refuse_superseded
 
     if out.exists() and not force:
@@ -333,7 +343,7 @@ def export(
     if database is not None or os.environ.get("QINGTING_DATABASE"):
         with opened(database) as base:
             refuse_superseded(base, snapshot.name)
-    n_rows = write_table(out, data.judgments)
+    n_rows = write_table(out, table_of(data))
     if as_json:
         print_json({"file": str(out), "n_judgments": n_rows})
     else:
@@ -349,30 +359,19 @@ def erase(
     as_json: AsJson = False,
 ) -> None:
     """Erase a rater's data; snapshots that hold them are superseded. Cannot be undone."""
-    from sqlalchemy import select
-
-    from qingting.core.errors import NotFoundError
     from qingting.judging.campaigns import find_campaign
     from qingting.judging.people import erase as erase_rater
+    from qingting.judging.people import find_rater
     from qingting.judging.snapshot import mark_superseded
     from qingting.judging.tokens import now_ms
-    from qingting.store.judging_tables import Rater
 
     if not yes and not typer.confirm(f"Erase everything of rater {rater}?"):
         raise typer.Exit(1)
     with opened(database) as base:
         with base.writing() as session:
             campaign = find_campaign(session, study)
-            found = session.scalars(
-                select(Rater).where(
-                    Rater.campaign_id == campaign.id, Rater.public_id.startswith(rater)
-                )
-            ).all()
-            if len(found) != 1 or len(rater) < 8:
-                raise NotFoundError(
-                    f"{rater}: {len(found)} raters; give 8 characters or more of one pseudonym"
-                )
-            n_erased = erase_rater(session, campaign, found[0], at_ms=now_ms(), actor="command")
+            found = find_rater(session, campaign, rater)
+            n_erased = erase_rater(session, campaign, found, at_ms=now_ms(), actor="command")
         n_marked = mark_superseded(base)
     record = {"n_judgments_erased": n_erased, "n_snapshots_superseded": n_marked}
     if as_json:

@@ -1,8 +1,8 @@
 """What a snapshot of judgments says: ranking, ratings, safety, agreement, the decision.
 
 Everything is computed by estimators of ``stats``; here and in the modules beside, rows become
-their inputs. Raters are left out by the registered rules; the counts say how many, and the same
-figures with everybody stand beside (``everyone``).
+their inputs. Raters are left out by the registered rules, and by hand where the owner did so; the
+counts say how many, and the same figures with everybody stand beside (``everyone``).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from qingting.core.missing import Missing
 from qingting.judging.blinding_audit import BlindingAudit, blinding_audit, sides_of
 from qingting.judging.criteria import CriterionResult, criterion_result, mean_scores
 from qingting.judging.deciding import study_decision
-from qingting.judging.exclusion import Exclusion, RaterChecks, apply_rules, checks_of
+from qingting.judging.exclusion import Exclusion, RaterChecks, apply_rules, by_hand, checks_of
 from qingting.judging.group_agreement import (
     ExpertAgreement,
     GroupAgreement,
@@ -90,6 +90,8 @@ class StudyAnalysis:
     reference: tuple[GroupAgreement, ...]
     experts: ExpertAgreement | Missing
     decision: Decision | Missing
+    n_raters_imported: int
+    """Of the raters, those who judged elsewhere: what they knew of the arms is not known here."""
 
 
 def analyse(data: SnapshotData, *, digest: str, seed: int = 7) -> StudyAnalysis:
@@ -106,7 +108,7 @@ def analyse(data: SnapshotData, *, digest: str, seed: int = 7) -> StudyAnalysis:
             "nothing about the arms"
         )
     checks = checks_of(data.judgments, data.references)
-    exclusions = apply_rules(checks, spec.exclusion)
+    exclusions = (*apply_rules(checks, spec.exclusion), *by_hand(data.raters))
     out = {one.rater for one in exclusions}
     rows = [row for row in data.judgments if row["rater"] not in out]
     main = [row for row in rows if row["role"] == "main"]
@@ -143,6 +145,9 @@ def analyse(data: SnapshotData, *, digest: str, seed: int = 7) -> StudyAnalysis:
         ),
         experts=experts_and_others(main, data.raters, criterion=headline, seed=seed),
         decision=study_decision(data, rows, seed=seed),
+        n_raters_imported=len(
+            judged & {one["rater"] for one in data.raters if one.get("is_imported")}
+        ),
     )
 
 

@@ -80,6 +80,7 @@ def create_campaign(
     actor: str,
     endpoints: Mapping[str, Mapping[str, str]] | None = None,
     rule_file: Path | None = None,
+    rule: DecisionRule | None = None,
 ) -> Created:
     """Return a new study in state ``draft``.
 
@@ -87,13 +88,14 @@ def create_campaign(
         answers: of every arm to every item; empty only for live conversations.
         endpoints: arm to ``{"base_url", "model", "key_variable"}``, for live conversations.
         rule_file: the rule of the decision; by default what the study's ``decision`` names.
+        rule: the rule itself, in place of a file.
 
     Raises:
         NotFoundError, SpecificationError, DataError: what is missing or contradictory.
     """
     is_live = spec.mode == "conversation" and spec.conversation.source == "live"
     arms = _arms(spec, answers, endpoints or {}, is_live=is_live)
-    rule = _rule(spec, arms, rule_file)
+    registered = _rule(spec, arms, rule_file, rule)
     wanted = [one for one in answers if one.arm in arms and one.language in spec.languages]
     if not is_live:
         if not wanted:
@@ -108,7 +110,7 @@ def create_campaign(
         plan={},
         pack=pack.frozen_texts(),
         consent_version=pack.consent.version,
-        rule=rule,
+        rule=registered,
         registered_digest="",
         secret=secrets.token_hex(32),
         created_ms=at_ms,
@@ -203,7 +205,11 @@ def _frozen(spec: CampaignSpec) -> dict[str, Any]:
     return frozen
 
 
-def _rule(spec: CampaignSpec, arms: Sequence[str], file: Path | None) -> dict[str, Any] | None:
+def _rule(
+    spec: CampaignSpec, arms: Sequence[str], file: Path | None, given: DecisionRule | None
+) -> dict[str, Any] | None:
+    if given is not None:
+        return _of_arms(given, arms, named="rule").model_dump(mode="json")
     if spec.decision is None:
         return None
     return rule_of_study(file or Path(spec.decision), arms).model_dump(mode="json")
@@ -216,11 +222,14 @@ def rule_of_study(file: Path, arms: Sequence[str]) -> DecisionRule:
         NotFoundError: there is no such file.
         SpecificationError: it is wrong, or names an arm that the study has not.
     """
-    rule = load_rule(file)
+    return _of_arms(load_rule(file), arms, named=str(file))
+
+
+def _of_arms(rule: DecisionRule, arms: Sequence[str], *, named: str) -> DecisionRule:
     for role, arm in (("candidate", rule.candidate), ("baseline", rule.baseline)):
         if arm not in arms:
             raise SpecificationError(
-                f"{file}: {role}: {arm!r} is not an arm of the study.{did_you_mean(arm, arms)}"
+                f"{named}: {role}: {arm!r} is not an arm of the study.{did_you_mean(arm, arms)}"
             )
     return rule
 

@@ -1,4 +1,4 @@
-"""Rules by which a rater's judgments are left out, fixed before the first judgment."""
+"""Rules by which a rater's judgments are left out, fixed before the first judgment; and by hand."""
 
 from __future__ import annotations
 
@@ -10,18 +10,32 @@ from statistics import mean, median
 from typing import Any
 
 from qingting.judging.checks import as_shown
+from qingting.judging.hand_exclusion import LATE, kind_of
 from qingting.spec.judging import ExclusionSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """A rater and the rule that leaves the rater out, with the figure that decided it."""
+    """A rater and the rule that leaves the rater out, with the figure that decided it.
+
+    ``value`` and ``limit`` are None where the owner decided, by hand.
+    """
 
     rater: str
     rule: str
-    value: float
-    limit: float
+    value: float | None
+    limit: float | None
     reason: str
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Return whether the owner decided, not a rule that was registered."""
+        return bool(kind_of(self.rule))
+
+    @property
+    def is_late(self) -> bool:
+        """Return whether the owner decided after the first snapshot."""
+        return kind_of(self.rule) == LATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,4 +206,17 @@ def apply_rules(checks: Sequence[RaterChecks], rules: ExclusionSpec) -> tuple[Ex
                 continue
             reason = words.format(value=value, limit=limit)
             found.append(Exclusion(one.rater, rule, float(value), float(limit), reason))
+    return tuple(found)
+
+
+def by_hand(raters: Sequence[Mapping[str, Any]]) -> tuple[Exclusion, ...]:
+    """Return whom the owner left out, from the raters of a snapshot."""
+    found = []
+    for one in raters:
+        for rule in one["exclusions"]:
+            if kind := kind_of(rule):
+                reason = rule.partition(":")[2].replace("_", " ")
+                when = ", after results could be seen" if kind == LATE else ""
+                words = f"left out by the owner: {reason}{when}"
+                found.append(Exclusion(one["rater"], rule, None, None, words))
     return tuple(found)

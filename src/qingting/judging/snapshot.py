@@ -26,6 +26,7 @@ from qingting.store.database import Database
 from qingting.store.judging_tables import (
     Arm,
     Assignment,
+    AuditEntry,
     Campaign,
     Exclusion,
     Item,
@@ -89,7 +90,9 @@ DICTIONARY: Mapping[str, Mapping[str, str]] = {
         "credential": "licensed, trainee, researcher or lay, as the owner stated",
         "role": "rater or expert",
         "language": "zh or en",
-        "exclusions": "rules that exclude the rater, fixed in advance",
+        "exclusions": "by_hand:REASON where the owner left the rater out, by_hand_late:REASON "
+        "where that was after the first snapshot",
+        "is_imported": "true where the rater judged elsewhere; absent otherwise",
     },
     "references.jsonl": {
         "item": "calibration item or attention check",
@@ -350,6 +353,9 @@ def _rater_rows(session: Session, raters: Mapping[int, Rater]) -> list[dict[str,
     excluded: dict[int, list[str]] = {}
     for one in session.scalars(select(Exclusion).where(Exclusion.rater_id.in_(list(raters)))):
         excluded.setdefault(one.rater_id, []).append(one.rule)
+    imported = set(
+        session.scalars(select(AuditEntry.subject).where(AuditEntry.action == "import_rater"))
+    )
     return sorted(
         (
             {
@@ -358,6 +364,7 @@ def _rater_rows(session: Session, raters: Mapping[int, Rater]) -> list[dict[str,
                 "role": rater.role,
                 "language": rater.language,
                 "exclusions": sorted(excluded.get(identity, [])),
+                **({"is_imported": True} if rater.public_id in imported else {}),
             }
             for identity, rater in raters.items()
         ),

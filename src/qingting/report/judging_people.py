@@ -149,10 +149,21 @@ def _severities(speaker: Speaker) -> dict[str, str]:
     return {one.rater: f"{one.value:+.2f} ± {one.standard_error:.2f}" for one in fit.severities}
 
 
+_BY_HAND = {
+    "conflict_of_interest": "有利益冲突",
+    "not_eligible": "不符合参加条件",
+    "technical_fault": "看到的内容有技术问题",
+    "breach_of_protocol": "没有按研究的要求做",
+}
+
+
 def exclusion_words(speaker: Speaker, one: Exclusion) -> str:
     """Return why a rater is left out, in this language."""
     if not speaker.is_zh:
         return one.reason
+    if one.is_by_hand:
+        when = "，当时已经可以看到结果" if one.is_late else ""
+        return f"由研究者排除：{_BY_HAND[one.rule.partition(':')[2]]}{when}"
     value, limit = one.value, one.limit
     return {
         "max_failed_attention": f"注意力检查 {value:g} 次未过，超过 {limit:g} 次",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from qingting.core.missing import Missing
 from qingting.judging.criteria import CriterionResult, settled_pairs
 from qingting.report.judging_blocks import Block, Bullets, Heading, Paragraph
@@ -25,6 +23,7 @@ def summary(speaker: Speaker) -> list[Block]:
     say = speaker.say
     lines = [
         _who(speaker),
+        *_elsewhere(speaker),
         f"**{say('决定', 'Decision')}**{say('：', ': ')}{decision_words(speaker)}",
         f"**{speaker.names[speaker.result.headline]}**{say('：', ': ')}{headline_words(speaker)}",
         *_how_large(speaker),
@@ -52,24 +51,17 @@ def _who(speaker: Speaker) -> str:
         "pair": ("把两条回复放在一起比较", "comparisons of two answers"),
         "conversation": ("对整段对话打分", "scores of whole conversations"),
     }[result.study["spec"]["mode"]]
-    rules = Counter(one.rater for one in result.exclusions)
     if not result.n_raters:
+        by_rules = not any(one.is_by_hand for one in result.exclusions)
+        how_zh = "按事先定好的规则" if by_rules else "按规则或由研究者逐个决定"
+        how_en = "the rules that were fixed in advance" if by_rules else "rules or by hand"
         return say(
-            f"全部 {len(result.checks)} 位评价者（{result.n_left_out} 次评价）都按事先定好的规则排除了，"
+            f"全部 {len(result.checks)} 位评价者（{result.n_left_out} 次评价）都{how_zh}排除了，"
             "因此没有可用的结果；各人被排除的原因见“评价者”一节，若把他们都算上会怎样见“不排除任何人”一节。",
-            f"All {len(result.checks)} raters ({result.n_left_out} judgments) were left out by the "
-            "rules that were fixed in advance, so there is no result. Why each was left out stands "
-            "under Raters; what everybody together says, under Without exclusions.",
+            f"All {len(result.checks)} raters ({result.n_left_out} judgments) were left out by {how_en}, "
+            "so there is no result. Why each was left out stands under Raters; what everybody together says, under Without exclusions.",
         )
-    out = (
-        say(
-            f"按事先定好的规则排除了 {len(rules)} 位评价者的 {result.n_left_out} 次评价。",
-            f"{len(rules)} more, with {result.n_left_out} judgments, were left out by rules that were "
-            "fixed in advance.",
-        )
-        if rules
-        else say("没有人被排除。", "Nobody was left out.")
-    )
+    out = _left_out(speaker)
     n_arms, n_raters, n = len(result.arms_judged), result.n_raters, result.n_judgments
     unjudged = [arm for arm in result.study["arms"] if arm not in result.arms_judged]
     if unjudged:
@@ -82,12 +74,52 @@ def _who(speaker: Speaker) -> str:
     )
     people = _counted(n_raters, "person", "people")
     arms, judgments = _counted(n_arms, "arm", "arms"), _counted(n, "judgment", "judgments")
+    blind_zh, blind_en = "在不知道模型名字的情况下", " without knowing which model they saw"
+    if result.n_raters_imported:
+        blind_zh = blind_en = ""
     return say(
-        f"{n_raters} 位评价者（{kinds}）在不知道模型名字的情况下作了 {n} 次评价"
+        f"{n_raters} 位评价者（{kinds}）{blind_zh}作了 {n} 次评价"
         f"（{what[0]}），评了 {n_arms} 组。{out}",
-        f"{people} ({kinds}) judged {arms} without knowing which model they saw, in {judgments} "
-        f"({what[1]}). {out}",
+        f"{people} ({kinds}) judged {arms}{blind_en}, in {judgments} ({what[1]}). {out}",
     )
+
+
+def _left_out(speaker: Speaker) -> str:
+    result, say = speaker.result, speaker.say
+    everyone = {one.rater for one in result.exclusions}
+    by_hand = {one.rater: one for one in result.exclusions if one.is_by_hand}
+    n, n_judgments = len(everyone), result.n_left_out
+    if not everyone:
+        return say("没有人被排除。", "Nobody was left out.")
+    if not by_hand:
+        return say(
+            f"按事先定好的规则排除了 {n} 位评价者的 {n_judgments} 次评价。",
+            f"{n} more, with {n_judgments} judgments, were left out by rules that were "
+            "fixed in advance.",
+        )
+    n_late = sum(one.is_late for one in by_hand.values())
+    return say(
+        f"另有 {n} 位评价者的 {n_judgments} 次评价没有算进来：其中 {len(by_hand)} 位由研究者逐个决定排除"
+        f"（{n_late} 位是在结果已经可以看到之后），其余按事先定好的规则排除；算上所有人的结果也列在后面。",
+        f"{n} more, with {n_judgments} judgments, were left out: {len(by_hand)} of them by the owner, "
+        f"by hand ({n_late} after results could be seen), the others by rules that were fixed in "
+        "advance; the figures with everybody are shown too.",
+    )
+
+
+def _elsewhere(speaker: Speaker) -> list[str]:
+    n, say = speaker.result.n_raters_imported, speaker.say
+    if not n:
+        return []
+    return [
+        f"**{say('导入的评价', 'Imported')}**{say('：', ': ')}"
+        + say(
+            f"其中 {n} 位评价者是在别处评的，评价由研究者导入；他们当时是否知道模型的名字、有没有作过"
+            "练习和注意力检查，本研究无从得知。",
+            f"{n} of the raters judged elsewhere and were imported; whether they knew the models, "
+            "and what training and checks they had, this study cannot tell.",
+        )
+    ]
 
 
 def _counted(n: int, one: str, many: str) -> str:

@@ -93,6 +93,8 @@ def _tell_problems(app: FastAPI) -> None:
         status = 404 if isinstance(error, NotFoundError) else 422
         if not isinstance(error, NotFoundError | SpecificationError | DataError):
             status = 500
+        if isinstance(error, SpecificationError):
+            return _answer(request, status, "unusable", _first(error), fields=_by_place(error))
         return _answer(request, status, "unusable", str(error))
 
     @app.exception_handler(RequestValidationError)
@@ -108,6 +110,24 @@ def _tell_problems(app: FastAPI) -> None:
         code = {404: "not_found", 405: "not_allowed"}.get(error.status_code, "malformed")
         words = words_in(language_of(request))
         return _answer(request, error.status_code, code, words(code), headers=error.headers)
+
+
+_TOLD = 200
+"""Problems that one answer tells."""
+
+
+def _first(error: SpecificationError) -> str:
+    n_more = len(error.problems) - 1
+    return str(error.problems[0]) + (f" (and {n_more} more)" if n_more > 0 else "")
+
+
+def _by_place(error: SpecificationError) -> dict[str, str]:
+    """Return the problems that say where they stand, by place."""
+    fields: dict[str, list[str]] = {}
+    for one in error.problems[:_TOLD]:
+        if one.place:
+            fields.setdefault(one.place, []).append(one.message)
+    return {place: "; ".join(messages) for place, messages in fields.items()}
 
 
 def _is_api(request: Request) -> bool:

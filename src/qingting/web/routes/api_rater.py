@@ -35,6 +35,7 @@ from qingting.web.auth import (
     rater_caller,
     services_of,
 )
+from qingting.web.routes.rater import contact_of
 
 router = APIRouter(prefix="/api/v1", tags=["raters"])
 Serves = Annotated[Services, Depends(services_of)]
@@ -83,6 +84,13 @@ class TextOut(BaseModel):
 
     version: str | None
     text: str
+
+
+class SupportOut(BaseModel):
+    """Whom a rater may ask, and where support is found; every page shows both."""
+
+    contact: str
+    hotlines: list[dict[str, Any]]
 
 
 class ConsentIn(_Strict):
@@ -183,6 +191,17 @@ def text(
         found = texts_of(campaign)[part]
         words = found["text"] if part == "consent" else found
         return TextOut(version=found.get("version"), text=words[rater.language])
+
+
+@router.get("/support")
+def support(caller: Rating, services: Serves) -> SupportOut:
+    """Return whom a rater may ask, and hotlines."""
+    with services.database.reading() as session:
+        rater, campaign = load_rater(session, caller)
+        return SupportOut(
+            contact=contact_of(campaign, rater.language),
+            hotlines=texts_of(campaign)["hotlines"],
+        )
 
 
 @router.get("/rubric")
