@@ -171,6 +171,7 @@ def gather(session: Session, campaign: Campaign) -> SnapshotData:
         for one in session.scalars(select(Rater).where(Rater.campaign_id == campaign.id))
     }
     sizes, n_masked = _sizes(session, campaign, arms)
+    hotlines = tuple(line["number"] for line in campaign.pack["hotlines"])
     judgments: list[dict[str, Any]] = []
     assignments: list[dict[str, Any]] = []
     for assignment, unit, item, judgment in session.execute(
@@ -191,7 +192,7 @@ def gather(session: Session, campaign: Campaign) -> SnapshotData:
             }
         )
         if judgment is not None:
-            row = _judgment_row(shared, assignment, unit, item, judgment, sizes)
+            row = _judgment_row(shared, assignment, unit, item, judgment, sizes, hotlines)
             judgments.append({"judgment": len(judgments) + 1, "mode": campaign.mode} | row)
     study = {
         "spec": campaign.spec,
@@ -238,6 +239,7 @@ def _judgment_row(
     item: Item,
     judgment: Judgment,
     sizes: Mapping[tuple[int, int | None], tuple[int, int]],
+    hotlines: Sequence[str],
 ) -> dict[str, Any]:
     shown: list[int | None] = [unit.arm_id]
     if unit.other_arm_id is not None:
@@ -256,7 +258,7 @@ def _judgment_row(
         "safety": judgment.safety,
         "reasons": judgment.reasons,
         "confidence": judgment.confidence,
-        "comment": scrub(judgment.comment).text if judgment.comment else None,
+        "comment": scrub(judgment.comment, keep=hotlines).text if judgment.comment else None,
         "duration_ms": judgment.duration_ms,
         "submitted_ms": judgment.submitted_ms,
         "n_characters": [one[0] if one else None for one in lengths],
