@@ -29,6 +29,10 @@ _HANDLE = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{3,28}[A-Za-z0-9_])"
 # A character of a place name: not a word that stands before one.
 _HAN = r"(?:(?![在于到去往从至是住来回找])[\u4e00-\u9fff])"
 _HAN_DIGIT = "[〇零○一二三四五六七八九幺两壹贰叁肆伍陆柒捌玖]"
+_STATES = (
+    "A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|T[NX]|"
+    "UT|V[AT]|W[AIVY]"
+)
 _UNIT = r"(?!\s?(?:元|块|万|亿|千|百|%|字|步|人|次|秒|毫秒|分|ms\b|yuan|dollars|steps|words))"
 
 
@@ -91,6 +95,11 @@ def _is_with_trunk_zero(text: str) -> bool:
 def _is_eight_digits(text: str) -> bool:
     first, last = text.split()
     return not (_are_years(text) or first.startswith(("19", "20")) or first[2:] == last[2:] == "00")
+
+
+def _is_seven_digits(text: str) -> bool:
+    """Return whether neither half is round, as both ends of a range often are."""
+    return not any(part.endswith("0") for part in text.split("-"))
 
 
 def _is_told_number(text: str) -> bool:
@@ -188,6 +197,12 @@ KINDS: tuple[Kind, ...] = (
         holds=_is_north_american,
     ),
     *_kind(
+        "phone",
+        rf"{_NUMBER}[2-9]\d{{2}}-\d{{4}}(?![\d-]){_UNIT}",
+        holds=_is_seven_digits,
+    ),
+    *_kind("phone", r"(?<![\d-])\d(?:-\d){6,}(?![\d-])"),
+    *_kind(
         "phone", rf"{_NUMBER}[2-9]\d{{3}} \d{{4}}(?![\d-])(?! \d){_UNIT}", holds=_is_eight_digits
     ),
     *_kind(
@@ -240,9 +255,12 @@ KINDS: tuple[Kind, ...] = (
     ),
     *_exact(
         "address",
-        r"(?<![\w.,:/-])\d{1,5}[A-Z]?,? (?:[NSEW]\.? )?(?:[A-Z][a-z]+ ){1,3}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|"
+        r"(?<![\w.,:/-])\d{1,5}[A-Z]?,? (?:[NSEW]\.? )?(?:(?:[A-Z][a-z]+|\d{1,3}(?:st|nd|rd|th)) ){1,3}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|"
         r"Drive|Boulevard|Blvd|Court|Crescent|Terrace|Square|Close)\b\.?(?:,? (?:Apt|Apartment|Unit|Flat|Suite|Room)\.? ?#?\w{1,5}|,? #\w{1,5})?",
+        # Postcodes of a few houses: British and Canadian; American ones after their state.
         rf"{_START}[A-Z]{{1,2}}\d[A-Z\d]? \d(?!AM|PM)[A-Z]{{2}}{_END}",
+        rf"{_START}[A-Z]\d[A-Z] \d[A-Z]\d{_END}",
+        rf"{_START}(?:{_STATES}) \d{{5}}(?:-\d{{4}})?(?!\d)",
     ),
     # So many digits are no quantity that a comment needs.
     *_kind("number", rf"\d{{11,}}(?:[Xx]{_END})?", rf"{_HAN_DIGIT}{{11,}}"),

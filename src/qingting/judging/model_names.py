@@ -39,7 +39,7 @@ _KNOWN_SPACED = (
     *("聆心智能", "阿里云", "上海人工智能实验室"),
 )
 _KNOWN = (
-    r"Alibaba(?: ?Cloud| Group)?",
+    r"Alibaba ?(?:Cloud|Group)",
     r"Shanghai (?:AI|Artificial Intelligence) Lab(?:oratory)?",
     r"Meta[ -]?(?:AI|Llama|Platforms)",
     r"Google[ -]?(?:AI|DeepMind|Gemini|Gemma|Bard|Brain)",
@@ -49,10 +49,10 @@ _KNOWN = (
     r"ERNIE[- ]?Bot|bert-(?:base|large|tiny|small|mini|medium)|roberta|distilbert",
     r"Yi-(?:Chat|Large|Lightning|VL|Coder|Medium|Spark)|Command[- ]R\+?(?![a-z])|Kimi[- ]?(?:Chat|K\d)",
     r"Claude[- ](?:Opus|Sonnet|Haiku|Instant)|Gemini[- ](?:Pro|Ultra|Flash|Nano|Advanced)",
-    r"Llama[- ](?:Guard|Chat|Instruct)",
+    r"Llama[- ](?:Guard|Chat|Instruct)|Code[- ]?Llama|WizardLM|StableLM|RedPajama|OpenAssistant",
     # A version makes a name of an ordinary word; after a space only where it is no quantity.
     r"(?:Llama|Gemini|Claude|Kimi|Phi|Grok|Gemma|Yi|Ernie|Bert|Falcon|Vicuna|Alpaca|Mistral|GLM|Pangu|"
-    r"Nova|Spark|Orca|Bloom|Dolly|Titan)(?=[-_]?v?\d)",
+    r"Nova|Spark|Orca|Bloom|Dolly|Titan)(?=[-_]?v?\d| v\d)",
     r"(?-i:Llama|Gemini|Claude|Phi|Grok|Gemma|Mistral|Falcon|Vicuna)(?= \d{1,2}(?:\.\d+)?[A-Za-z]?@NO_QUANTITY@)",
 )
 _KNOWN_EXACT = (
@@ -62,7 +62,7 @@ _KNOWN_EXACT = (
 )
 _KNOWN_HAN = (
     r"通义(?:万相|灵码|听悟|星尘|实验室|团队)|(?<![一二三四五六七八九十几数两百上成])千问(?![题万号])",
-    r"阿里(?:巴巴(?![和与]四十)|通义|达摩院)|智谱(?:AI|华章)?|(?<![黄青杨张柘])浦语(?![言文音])",
+    r"阿里(?:通义|达摩院)|智谱(?:AI|华章)?|(?<![黄青杨张柘])浦语(?![言文音])",
     r"(?<![通资简音])讯飞(?![速快跃行])|上海AI实验室|星火认知|百川(?=[-_]?\d)|腾讯混元|百度文心|微软小冰",
 )
 _MODELS = (
@@ -99,6 +99,7 @@ _MODELS = (
     ),
 )
 _MAKERS = (
+    *("Alibaba", "阿里巴巴"),
     *("Meta", "Google", "Microsoft", "Tencent", "Baidu", "Huawei", "ByteDance", "Nvidia", "IBM"),
     *("Amazon", "Samsung", "Cohere", "Tsinghua University", "Tsinghua", "Stanford", "Perplexity"),
     *("Facebook", "xAI", "Anthropic", "KEG"),
@@ -194,7 +195,7 @@ _NO_QUANTITY = (
 )
 _PART = "|".join(_PARTS)
 VERSION = (
-    rf"(?:[-_]?[vk]?\d[a-z0-9]*(?:[._]\d[a-z0-9]*)*| \d{{1,2}}(?:\.\d+)?[a-z]?{_NO_QUANTITY})?"
+    rf"(?:(?:[-_]?[vk]?| v)\d[a-z0-9]*(?:[._]\d[a-z0-9]*)*| \d{{1,2}}(?:\.\d+)?[a-z]?{_NO_QUANTITY})?"
     r"(?:[-_](?:[a-z]*\d(?:[a-z0-9]|\.(?=\d))*"
     rf"|(?:{_PART})(?![a-z]))| \d{{1,4}}(?:[.x]\d{{1,3}})?b(?![a-z0-9])|/(?=[a-z-]*\d)[a-z0-9._-]*[a-z0-9]|(?-i:\s(?:{_PART})(?![A-Za-z])))*"
 )

@@ -77,6 +77,9 @@ GOES = [
     ("+1 (212) 555-0187", "[phone]"),
     ("+12125550187", "[phone]"),
     ("call me at 555-0187", "call me at [phone]"),
+    ("his number (555-3476), or 555-1399.", "his number ([phone]), or [phone]."),
+    ("3-5-6-5-6-7-5", "[phone]"),
+    ("12616 N 44th Ave.", "[address]"),
     ("+852 9123 4567", "[phone]"),
     ("(852) 2123-4567", "[phone]"),
     ("9123 4567", "[phone]"),
@@ -149,6 +152,7 @@ GOES = [
     ("I live at 221B Baker Street, Flat 2.", "I live at [address]."),
     ("1600 Pennsylvania Ave, Apt 4B", "[address]"),
     ("postcode SW1A 1AA", "postcode [address]"),
+    ("Toronto M5V 2T6; Easton, PA 18045-1234", "Toronto [address]; Easton, [address]"),
     # more than one
     ("13812345678，lilei@qq.com，见www.example.cn", "[phone]，[e-mail]，见[link]"),
 ]
@@ -177,6 +181,7 @@ STAYS = [
     "PHQ-9 = 12，GAD-7 = 15",
     "10000 元，￥1234567.89，$2125550187",
     "1,234,567.89 and 1 000 000",
+    "100-2000, 300-1500 and 2-3-4",
     "每天 3000-5000 步，3000 5000 步",
     "ISO 8601, ISO/IEC 7812-1, GB 11643-1999, RFC 3339",
     "ISBN 978-7-5440-1234-5",
