@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-MASK = {"zh": "〔某模型〕", "en": "[a model]"}
+from qingting.judging.folding import folded
+from qingting.judging.formatting import normalise_formatting
+from qingting.judging.model_names import MASK, name_pattern
+from qingting.judging.self_introductions import speaks_of_a_model
 
-_LATIN = (
-    *("Qwen", "Tongyi", "Alibaba Cloud", "Llama", "Meta AI", "ChatGLM", "GLM", "Zhipu", "Z.ai"),
-    *("InternLM", "Shanghai AI Lab", "Shanghai AI Laboratory", "Baichuan", "GPT-OSS", "ChatGPT"),
-    *("GPT", "OpenAI", "DeepSeek", "Gemini", "Claude", "Anthropic", "Mistral", "Gemma", "Yi-Chat"),
-    *("ERNIE Bot", "Doubao", "Kimi", "Moonshot AI", "SparkDesk", "EmoLLM", "SoulChat"),
-)
-_HAN = (
-    *("通义千问", "通义", "千问", "阿里云", "智谱清言", "智谱AI", "智谱", "书生·浦语", "书生浦语"),
-    *("浦语", "百川大模型", "百川智能", "文心一言", "文心", "豆包", "深度求索", "讯飞星火"),
-    *("上海人工智能实验室", "月之暗面"),
-)
-"""Names that are no words of other use, or seldom; ``百川`` alone is (海纳百川)."""
+__all__ = ["MASK", "Masked", "blinded", "mask_names", "normalise_formatting"]
 
-_SELF = (
-    re.compile(r"(我(?:是|叫|的名字(?:是|叫))\s*)(百川|通义|文心|混元|星火)(?=[，。！？,.!?\s]|$)"),
-    re.compile(r"(\bI(?:'m| am)\s+)(Yi|Meta)\b(?=[\s,.!?]|$)"),
+# Names between which one of these stands are masked together: by Zhipu AI and Tsinghua University.
+_LISTED = re.compile(r"\s*(?:,|、|和|与|及|&|/|\+|联合|\band\b|,\s*and\b)\s*(?:the\s+)?", re.I)
+# A maker before its model: Meta's Llama, 腾讯混元.
+_BELONGS = re.compile(r"\s?|['’]s\s+|(?:公司|旗下|家)?的?\s?")
+_TRADITIONAL = str.maketrans(
+    "義問譜書騰訊飛語雲實驗學軟華為開發訓練創團隊來僅請稱這個種計構與關於們將東",
+    "义问谱书腾讯飞语云实验学软华为开发训练创团队来仅请称这个种计构与关于们将东",
 )
 
 
@@ -35,82 +32,89 @@ class Masked(NamedTuple):
     n_masked: int
 
 
+class _Name(NamedTuple):
+    start: int
+    end: int
+    sort: str
+
+
 def blinded(text: str, *, names: Sequence[str], language: str) -> Masked:
     """Return an answer as raters see it: form made alike, names of models and arms masked.
 
     Args:
-        names: of the study's arms; each is masked where it stands, in parts of a path too.
+        names: of the study's arms; a distinctive one (``clinic-v2``) is masked where it stands, an
+            ordinary word (``base``) only where a model introduces itself by it.
         language: of the mask.
     """
     return mask_names(normalise_formatting(text), names, language=language)
 
 
-def normalise_formatting(text: str) -> str:
-    """Return a text in the one form that all arms are shown in.
-
-    Changed: line ends, white space at line ends, more than one blank line, heading and emphasis
-    marks of Markdown, marks of list items (``-``), rules, code fences, invisible characters. Kept:
-    every word, numbers of lists, emoji, the order and the breaks of lines.
-    """
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = re.sub(r"[\u200b\u2060\ufeff]", "", text)  # joiners of emoji (U+200D) stay
-    while (once := _without_marks(text)) != text:  # a mark may stand within another
-        text = once
-    return text
-
-
-def _without_marks(text: str) -> str:
-    lines = []
-    for line in text.split("\n"):
-        line = line.rstrip()
-        if re.fullmatch(r"\s*(```\w*|~~~\w*|([-*_]\s*){3,})", line):
-            continue
-        line = re.sub(r"^\s{0,3}#{1,6}\s+", "", line)
-        line = re.sub(r"^(\s*)[*•·‣◦●○▪–—+-]\s+", r"\1- ", line)
-        line = re.sub(r"^\s*>\s?", "", line)
-        line = re.sub(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1", r"\2", line)
-        line = re.sub(r"(?<![\w*])\*(?=\S)([^*\n]+?)(?<=\S)\*(?![\w*])", r"\1", line)
-        line = re.sub(r"`([^`\n]+)`", r"\1", line)
-        lines.append(line)
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
-
-
 def mask_names(text: str, names: Iterable[str] = (), *, language: str = "en") -> Masked:
-    """Return a text with names of models and their makers masked.
+    """Return a text with names of models and their makers masked; each masked name counts.
 
-    Known names are masked as whole words with the version that follows them; names that are also
-    common words only where a model introduces itself.
+    Names that are no words of other use are masked wherever they stand, with the version that
+    follows them, in any case, width or spacing. Names that also are ordinary words, given names or
+    companies of everyday life are masked where the text speaks of a model or its making ("I am
+    Claude", "developed by Google", "由腾讯研发"): a brother called Claude, 文心雕龙, meta-analysis and
+    "google it" stay. Masking again changes nothing.
     """
     mask = MASK["zh" if language == "zh" else "en"]
+    pattern = _pattern(tuple(sorted(set(names))))
     n_masked = 0
-
-    def count(match: re.Match[str]) -> str:
-        nonlocal n_masked
-        n_masked += 1
-        return mask
-
-    def count_self(match: re.Match[str]) -> str:
-        nonlocal n_masked
-        n_masked += 1
-        return f"{match[1]}{mask}"
-
-    text = _pattern(tuple(sorted(set(names), key=lambda name: (-len(name), name)))).sub(count, text)
-    for pattern in _SELF:
-        text = pattern.sub(count_self, text)
+    while found := _found(text, pattern):
+        # A mask may complete a list that tells what its other names are.
+        n_masked += len(found)
+        for start, end in reversed(found):
+            text = f"{text[:start]}{mask}{text[end:]}"
     return Masked(text, n_masked)
 
 
-@lru_cache(maxsize=64)
-def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
-    """Return what matches any known name, and each of a study's arms as it is written."""
-    # a version may follow: Qwen2.5-7B-Instruct, GPT-4o, Llama 3.1
-    version = r"(?:[-\s]?(?:v?\d[\w.]*|[A-Za-z]?\d[\w.-]*))?(?:-[\w.]+)*"
-    latin = "|".join(re.escape(name) for name in sorted(_LATIN, key=len, reverse=True))
-    han = "|".join(re.escape(name) for name in sorted(_HAN, key=len, reverse=True))
-    own = [re.escape(name) for name in names]
-    parts = [
-        *([rf"(?<![A-Za-z0-9])(?:{'|'.join(own)})(?![A-Za-z0-9])"] if own else []),
-        rf"(?<![A-Za-z])(?:{latin}){version}(?![A-Za-z])",
-        rf"(?:{han})(?:{version})",
+_pattern = lru_cache(maxsize=64)(name_pattern)
+
+
+def _found(text: str, pattern: re.Pattern[str]) -> list[tuple[int, int]]:
+    """Return the spans of the names to mask, in order."""
+    plain = folded(text)
+    readable = plain.text.translate(_TRADITIONAL)
+    names = [
+        _Name(*match.span(), match.lastgroup or "")
+        for match in pattern.finditer(readable)
+        if match.end() > match.start()
     ]
-    return re.compile("|".join(parts), re.I)
+    to_mask: list[tuple[int, int]] = []
+    for group in _groups(names, readable):
+        is_told = _is_told(group, readable)
+        to_mask += [
+            plain.span(one.start, one.end)
+            for one in group
+            if one.sort == "known" or (is_told and one.sort != "mask")
+        ]
+    return to_mask
+
+
+def _groups(names: Sequence[_Name], text: str) -> list[list[_Name]]:
+    groups: list[list[_Name]] = []
+    for one in names:
+        between = text[groups[-1][-1].end : one.start] if groups else ""
+        if groups and (_LISTED.fullmatch(between) or _BELONGS.fullmatch(between)):
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    return groups
+
+
+def _is_told(group: Sequence[_Name], text: str) -> bool:
+    """Return whether ordinary words that stand together are names of models or makers here."""
+    sorts = {one.sort for one in group}
+    if sorts <= {"known", "mask"}:
+        return False
+    for one, other in itertools.pairwise(group):
+        is_pair = one.sort == "maker" and other.sort in ("model", "known", "mask")
+        if is_pair and _BELONGS.fullmatch(text[one.end : other.start]):
+            return True
+    start, end = group[0].start, group[-1].end
+    return any(
+        speaks_of_a_model(text, sort, start=start, end=end)
+        for sort in sorts
+        if sort not in ("known", "mask")
+    )

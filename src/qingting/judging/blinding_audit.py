@@ -10,21 +10,11 @@ import numpy as np
 from qingting.core.missing import Missing
 from qingting.judging.criteria import SIGNIFICANCE, defined
 from qingting.judging.guessing import NO_IDEA, family_of
+from qingting.judging.leakage import LeakageAudit, leakage
 from qingting.judging.rows import POINTS, Row, prompt_of
 from qingting.stats.arm_difference import ArmDifference, arm_difference
 from qingting.stats.clusters import Interval
 from qingting.stats.estimates import Estimate
-
-
-@dataclass(frozen=True, slots=True)
-class Leak:
-    """What a rater might have told the arm by: a figure per arm of what was shown."""
-
-    what: str
-    """``characters``, or ``format_marks``: before the form was made alike."""
-    by_arm: Mapping[str, float]
-    auc: float | Missing
-    """Probability that the arm with the higher mean shows the higher value; 0.5 tells nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +47,14 @@ class BlindingAudit:
     """
 
     n_masked: Mapping[str, int]
-    leaks: tuple[Leak, ...]
+    form: LeakageAudit | Missing
+    """How well length, lists, punctuation and the like tell arms apart."""
     share_left: Estimate | Missing
     guesses: tuple[ArmGuesses, ...]
 
 
 def blinding_audit(
-    main: Sequence[Row], n_masked: Mapping[str, int], *, criterion: str
+    main: Sequence[Row], n_masked: Mapping[str, int], *, criterion: str, seed: int = 7
 ) -> BlindingAudit:
     """Return what judgments of the main part say on blinding.
 
@@ -71,9 +62,13 @@ def blinding_audit(
         main: rows of the main part.
         n_masked: names of models masked in the answers, per arm.
         criterion: whose preferences show an effect of the order.
+        seed: of the exchanges in the audit of form.
     """
     return BlindingAudit(
-        n_masked, _leaks(main), share_left(main, criterion=criterion), guesses_by_arm(main)
+        n_masked,
+        form_audit(main, seed=seed),
+        share_left(main, criterion=criterion),
+        guesses_by_arm(main),
     )
 
 
@@ -197,26 +192,20 @@ def _bounded(found: ArmDifference) -> Estimate:
     )
 
 
-def _leaks(main: Sequence[Row]) -> tuple[Leak, ...]:
-    """Return what the shown answers themselves could tell: length, and format before it went."""
-    shown: dict[str, dict[str, tuple[float, float]]] = {}
+def form_audit(main: Sequence[Row], *, seed: int) -> LeakageAudit | Missing:
+    """Return how well the form of answers tells arms apart, every answer once.
+
+    Besides the form as it was shown, the marks that an answer had before they were made alike.
+    """
+    # a stored answer was shown to several raters; live conversations are answers of their own
+    answers: dict[tuple[str, str, tuple[float, ...]], dict[str, float]] = {}
     for row in main:
         for place, (_, arm) in enumerate(sides_of(row)):
-            if place < len(row["n_characters"]):
-                size = (row["n_characters"][place], row["n_format_marks"][place])
-                if None not in size:
-                    shown.setdefault(arm, {})[prompt_of(row)] = size
-    return tuple(
-        _leak(what, {arm: [size[place] for size in sizes.values()] for arm, sizes in shown.items()})
-        for place, what in enumerate(("characters", "format_marks"))
-    )
-
-
-def _leak(what: str, by_arm: Mapping[str, Sequence[float]]) -> Leak:
-    means = {arm: float(np.mean(values)) for arm, values in sorted(by_arm.items())}
-    if len(means) < 2:
-        return Leak(what, means, Missing("fewer than two arms were shown"))
-    most, least = max(means, key=lambda a: means[a]), min(means, key=lambda a: means[a])
-    one, other = np.array(by_arm[most]), np.array(by_arm[least])
-    above = (one[:, None] > other).mean() + (one[:, None] == other).mean() / 2
-    return Leak(what, means, float(above))
+            form, marks = row["form"][place], row["n_format_marks"][place]
+            if form is not None and marks is not None:
+                features = form | {"format_marks": float(marks)}
+                answers[(arm, prompt_of(row), tuple(features.values()))] = features
+    arms, items = [key[0] for key in answers], [key[1].rpartition("|")[0] for key in answers]
+    names = next(iter(answers.values()), {})
+    columns = {name: [one[name] for one in answers.values()] for name in names}
+    return defined(lambda: leakage(arms, items, columns, rng=np.random.default_rng(seed)))

@@ -1,18 +1,19 @@
-"""Free text without what could name a person: numbers, ids, addresses.
+"""Free text without what could name a person: numbers, ids, accounts, addresses.
 
-What is found is replaced by its kind in square brackets. Names of people cannot be found by rule
-and are not: raters are asked not to write any.
+What is found is replaced by its kind in square brackets; the words before it stay, so that a reader
+sees what stood there. Names of people cannot be found by rule and are not: raters are asked not to
+write any.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-_CHECK_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-_CHECK_DIGITS = "10X98765432"
+from qingting.judging.folding import Folded, folded
+from qingting.judging.identifiers import KINDS, Kind, digits_of
 
 
 class Scrubbed(NamedTuple):
@@ -22,61 +23,70 @@ class Scrubbed(NamedTuple):
     counts: dict[str, int]
 
 
-def _is_resident_id(text: str) -> bool:
-    """Return whether 18 digits carry the check digit of GB 11643-1999 (ISO 7064 MOD 11-2)."""
-    total = sum(
-        int(digit) * weight for digit, weight in zip(text[:17], _CHECK_WEIGHTS, strict=True)
-    )
-    return _CHECK_DIGITS[total % 11] == text[17].upper()
+class _Found(NamedTuple):
+    start: int
+    end: int
+    kind: str | None
+    """``None`` for a number that is to be kept."""
 
 
-def _is_bank_card(text: str) -> bool:
-    """Return whether digits pass the Luhn check (ISO/IEC 7812-1, annex B)."""
-    digits = [int(c) for c in text if c.isdigit()]
-    doubled = [d * 2 - 9 if d > 4 else d * 2 for d in digits[-2::-2]]
-    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+def scrub(text: str, *, keep: Iterable[str] = ()) -> Scrubbed:
+    """Return a text with identifiers replaced by ``[kind]``; scrubbing again changes nothing.
 
+    Numbers that cannot be told from quantities stay: short ones, dates, scores, amounts. So do
+    numbers that only organisations have (400, 800, freephone). No more than ten digits in a row
+    are ever left.
 
-class _Kind(NamedTuple):
-    name: str
-    pattern: re.Pattern[str]
-    holds: Callable[[str], bool] | None = None
-
-
-# In this order: an earlier kind takes what a later one would take a part of.
-_KINDS = (
-    _Kind("address", re.compile(r"https?://\S+|\bwww\.\S+", re.I)),
-    _Kind("e-mail", re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")),
-    _Kind("id", re.compile(r"(?<!\d)\d{17}[\dXx](?![\dXx])"), _is_resident_id),
-    _Kind("card", re.compile(r"(?<![\d-])(?:\d[ -]?){15,18}\d(?![\d-])"), _is_bank_card),
-    _Kind("phone", re.compile(r"(?<!\d)(?:\+?86[ -]?)?1[3-9]\d[ -]?\d{4}[ -]?\d{4}(?!\d)")),
-    _Kind("phone", re.compile(r"(?<!\d)0\d{2,3}[ -]\d{7,8}(?!\d)")),
-    _Kind("phone", re.compile(r"\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,5}(?!\d)")),
-    _Kind("phone", re.compile(r"(?<!\d)\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?!\d)")),
-    _Kind(
-        "account",
-        re.compile(
-            r"(?:微信号?|wechat|weixin|wx|v信)(?:\s*(?:id|号))?\s*(?:是|为|[:：])?\s*"
-            r"[A-Za-z][A-Za-z0-9_-]{5,19}",
-            re.I,
-        ),
-    ),
-    _Kind("account", re.compile(r"(?:QQ|扣扣)(?:号)?\s*(?:是|为|[:：])?\s*[1-9]\d{4,10}", re.I)),
-    _Kind("passport", re.compile(r"(?<![A-Za-z0-9])[EGDSPHeGdsph]\d{8}(?!\d)")),
-    _Kind("id", re.compile(r"(?<!\d)\d{3}-\d{2}-\d{4}(?!\d)")),
-)
-
-
-def scrub(text: str) -> Scrubbed:
-    """Return a text with identifiers replaced by ``[kind]``; scrubbing again changes nothing."""
+    Args:
+        keep: numbers that are nobody's identity, such as the hotlines that a pack shows to clients;
+            they stay in whatever way they are spaced, with or without the code of a country.
+    """
+    kept = frozenset(_national(number) for number in keep)
     counts: Counter[str] = Counter()
-    for kind in _KINDS:
+    while True:
+        # What was found may have stood between two halves of something else.
+        found = _found(folded(text), kept)
+        hidden = [one for one in found if one.kind is not None]
+        if not hidden:
+            return Scrubbed(text, dict(counts))
+        counts.update(one.kind for one in hidden if one.kind is not None)
+        text = _replaced(text, hidden)
 
-        def replace(match: re.Match[str], kind: _Kind = kind) -> str:
-            if kind.holds is not None and not kind.holds(match[0]):
-                return match[0]
-            counts[kind.name] += 1
-            return f"[{kind.name}]"
 
-        text = kind.pattern.sub(replace, text)
-    return Scrubbed(text, dict(counts))
+def _found(of: Folded, kept: frozenset[str]) -> list[_Found]:
+    """Return what is found, in the places of the text itself; nothing overlaps."""
+    is_taken = bytearray(len(of.text))
+    found = []
+    for kind in KINDS:
+        for start, end in _spans(kind, of.text):
+            if any(is_taken[start:end]):
+                continue
+            is_taken[start:end] = b"\x01" * (end - start)
+            is_kept = _national(of.text[start:end]) in kept
+            found.append(_Found(*of.span(start, end), None if is_kept else kind.name))
+    return sorted(found)
+
+
+def _spans(kind: Kind, text: str) -> Iterable[tuple[int, int]]:
+    place = 0
+    while match := kind.pattern.search(text, place):
+        group = "hidden" if "hidden" in kind.pattern.groupindex else 0
+        if kind.holds(match[group]):
+            yield match.span(group)
+            place = match.end()
+        else:
+            place = match.start() + 1
+
+
+def _replaced(text: str, hidden: Sequence[_Found]) -> str:
+    parts, place = [], 0
+    for one in hidden:
+        parts += [text[place : one.start], f"[{one.kind}]"]
+        place = one.end
+    return "".join((*parts, text[place:]))
+
+
+def _national(number: str) -> str:
+    """Return the digits of a number without the code of a country and the zero before an area."""
+    code = r"^\s*[(（]?(?:\+ ?|00)(?:86|85[23]|886|44|65|61|1)"
+    return digits_of(re.sub(code, "", number)).lstrip("0")

@@ -20,6 +20,7 @@ from qingting.core.canonical import canonical_json, digest_of, digest_of_file
 from qingting.core.errors import DataError, NotFoundError, StoreError
 from qingting.judging import transcripts
 from qingting.judging.audit import note
+from qingting.judging.leakage import features_of
 from qingting.judging.scrubbing import scrub
 from qingting.store.atomic import storage_errors, sync_file, sync_folder
 from qingting.store.database import Database
@@ -71,7 +72,8 @@ DICTIONARY: Mapping[str, Mapping[str, str]] = {
         "is_swapped": "pairs: whether what is called left in references and plan stood on the right",
         "duration_ms": "how long the page was open; null where unknown",
         "submitted_ms": "milliseconds since 1970, UTC",
-        "n_characters": "length of what was shown, per side",
+        "form": "what was shown, per side: characters, lines, list_items, exclamations, questions, "
+        "emoji (counts), latin_share, half_width_share (of characters)",
         "n_format_marks": "marks of lists, bold and headings in the original, per side",
     },
     ASSIGNMENTS: {
@@ -199,8 +201,9 @@ def gather(session: Session, campaign: Campaign) -> SnapshotData:
         one.id: one
         for one in session.scalars(select(Rater).where(Rater.campaign_id == campaign.id))
     }
-    sizes, n_masked = _sizes(session, campaign, arms)
-    talks = transcripts.transcripts(session, campaign)
+    shown, n_masked = _shown(session, campaign, arms)
+    hotlines = tuple(line["number"] for line in campaign.pack["hotlines"])
+    talks = transcripts.transcripts(session, campaign, keep=hotlines)
     judgments: list[dict[str, Any]] = []
     assignments: list[dict[str, Any]] = []
     conversations: list[dict[str, Any]] = []
@@ -225,11 +228,18 @@ def gather(session: Session, campaign: Campaign) -> SnapshotData:
         if judgment is not None:
             row = {"judgment": len(judgments) + 1, "mode": campaign.mode}
             row |= _judgment_row(
-                shared, assignment, unit, item, judgment, sizes, is_pair=campaign.mode == "pair"
+                shared,
+                assignment,
+                unit,
+                item,
+                judgment,
+                shown,
+                hotlines=hotlines,
+                is_pair=campaign.mode == "pair",
             )
             if talk is not None:
                 row |= {
-                    "n_characters": [len(talk.shown)],
+                    "form": [features_of(talk.shown)],
                     "n_format_marks": [n_format_marks(talk.original)],
                 }
             judgments.append(row)
@@ -286,16 +296,17 @@ def _judgment_row(
     unit: Unit,
     item: Item,
     judgment: Judgment,
-    sizes: Mapping[tuple[int, int | None], tuple[int, int]],
+    shown: Mapping[tuple[int, int | None], _Shown],
     *,
+    hotlines: Sequence[str],
     is_pair: bool,
 ) -> dict[str, Any]:
-    shown: list[int | None] = [unit.arm_id]
+    sides: list[int | None] = [unit.arm_id]
     if unit.other_arm_id is not None:
-        shown.append(unit.other_arm_id)
+        sides.append(unit.other_arm_id)
         if assignment.is_swapped:
-            shown.reverse()
-    lengths = [sizes.get((item.id, arm)) for arm in shown]
+            sides.reverse()
+    seen = [shown.get((item.id, arm)) for arm in sides]
     return {
         **shared,
         "language": item.language,
@@ -307,21 +318,28 @@ def _judgment_row(
         "safety": judgment.safety,
         "reasons": judgment.reasons,
         "confidence": judgment.confidence,
-        "comment": scrub(judgment.comment).text if judgment.comment else None,
+        "comment": scrub(judgment.comment, keep=hotlines).text if judgment.comment else None,
         "guess": judgment.guess,
         "is_swapped": assignment.is_swapped if is_pair else None,
         "duration_ms": judgment.duration_ms,
         "submitted_ms": judgment.submitted_ms,
-        "n_characters": [one[0] if one else None for one in lengths],
-        "n_format_marks": [one[1] if one else None for one in lengths],
+        "form": [one.form if one else None for one in seen],
+        "n_format_marks": [one.n_format_marks if one else None for one in seen],
     }
 
 
-def _sizes(
+class _Shown(NamedTuple):
+    """What may tell an answer's arm: of the text as it is shown, and of the marks that it had."""
+
+    form: dict[str, float]
+    n_format_marks: int
+
+
+def _shown(
     session: Session, campaign: Campaign, arms: Mapping[int, str]
-) -> tuple[dict[tuple[int, int | None], tuple[int, int]], dict[str, int]]:
-    """Return characters shown and format marks per (item, arm), and masked names per arm."""
-    sizes: dict[tuple[int, int | None], tuple[int, int]] = {}
+) -> tuple[dict[tuple[int, int | None], _Shown], dict[str, int]]:
+    """Return the form of the answer per (item, arm), and masked names per arm."""
+    found: dict[tuple[int, int | None], _Shown] = {}
     n_masked = dict.fromkeys(sorted(arms.values()), 0)
     for response in session.scalars(
         select(Response)
@@ -329,15 +347,14 @@ def _sizes(
         .where(Item.campaign_id == campaign.id)
         .order_by(Response.id)
     ):
-        own = [turn for turn in response.shown if turn["role"] == "assistant"]
-        raw = [turn for turn in response.original if turn["role"] == "assistant"]
-        sizes[(response.item_id, response.arm_id)] = (
-            sum(len(turn["content"]) for turn in own),
-            sum(n_format_marks(turn["content"]) for turn in raw),
+        own = [turn["content"] for turn in response.shown if turn["role"] == "assistant"]
+        raw = [turn["content"] for turn in response.original if turn["role"] == "assistant"]
+        found[(response.item_id, response.arm_id)] = _Shown(
+            features_of("\n".join(own)), sum(map(n_format_marks, raw))
         )
         if response.arm_id is not None:
             n_masked[arms[response.arm_id]] += response.n_masked
-    return sizes, n_masked
+    return found, n_masked
 
 
 def n_format_marks(text: str) -> int:
@@ -450,9 +467,12 @@ def flat_row(row: Mapping[str, Any]) -> dict[str, Any]:
                 flat[f"guess_{side}"] = value.get(side) if value else None
         elif name == "reasons":
             flat["reasons"] = ";".join(value)
-        elif name in ("n_characters", "n_format_marks"):
+        elif name == "n_format_marks":
             flat[name] = value[0] if value else None
             flat[f"other_{name}"] = value[1] if len(value) > 1 else None
+        elif name == "form":
+            for prefix, form in zip(("form_", "other_form_"), value, strict=False):
+                flat |= {f"{prefix}{feature}": one for feature, one in (form or {}).items()}
         else:
             flat[name] = value
     return flat
@@ -466,8 +486,8 @@ def dictionary_page() -> str:
         parts += [f"| {field} | {meaning} |\n" for field, meaning in columns.items()]
     parts.append(
         "\n`judgments.parquet` holds judgments.jsonl as a flat table: `score_*` per criterion, "
-        "`safety_*`, `safety_reasons_*` and `guess_*` per side, `other_*` for the right side of a "
-        "pair.\n"
+        "`safety_*`, `safety_reasons_*` and `guess_*` per side, `form_*`, and `other_*` for "
+        "the right side of a pair.\n"
     )
     return "".join(parts)
 

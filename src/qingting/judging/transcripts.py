@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
@@ -45,24 +46,30 @@ class Transcript(NamedTuple):
         }
 
 
-def transcripts(session: Session, campaign: Campaign) -> dict[int, Transcript]:
-    """Return the live conversations of a study by their assignment; empty in other studies."""
+def transcripts(
+    session: Session, campaign: Campaign, *, keep: Sequence[str]
+) -> dict[int, Transcript]:
+    """Return the live conversations of a study by their assignment; empty in other studies.
+
+    Args:
+        keep: numbers that are not scrubbed: hotlines.
+    """
     rows = session.execute(
         select(Conversation.assignment_id, Conversation.turns)
         .join(Assignment, Assignment.id == Conversation.assignment_id)
         .join(Rater, Rater.id == Assignment.rater_id)
         .where(Rater.campaign_id == campaign.id)
     )
-    return {assignment: _transcript(turns) for assignment, turns in rows if turns}
+    return {assignment: _transcript(turns, keep) for assignment, turns in rows if turns}
 
 
-def _transcript(turns: list[dict[str, Any]]) -> Transcript:
+def _transcript(turns: list[dict[str, Any]], keep: Sequence[str]) -> Transcript:
     answers = [turn for turn in turns if turn["role"] == "assistant"]
     return Transcript(
         turns=[
             {
                 "role": turn["role"],
-                "content": scrub(turn["content"]).text
+                "content": scrub(turn["content"], keep=keep).text
                 if turn["role"] == "user"
                 else turn["content"],
             }

@@ -29,6 +29,13 @@ _NAMES: dict[str, tuple[str, str]] = {
     "expert": ("专家", "experts"),
     "rater": ("其他评价者", "other raters"),
     "characters": ("字数", "characters"),
+    "lines": ("行数", "lines"),
+    "list_items": ("列表项", "list items"),
+    "exclamations": ("感叹号", "exclamation marks"),
+    "questions": ("问号", "question marks"),
+    "emoji": ("表情符号", "emoji"),
+    "latin_share": ("拉丁字母的比例", "share of Latin letters"),
+    "half_width_share": ("半角标点的比例", "share of half-width punctuation"),
     "format_marks": (
         "统一格式之前的列表、标题、加粗标记",
         "marks of lists, headings and bold before the form was made alike",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from qingting.core.missing import Missing
+from qingting.judging.criteria import SIGNIFICANCE
 from qingting.judging.exclusion import Exclusion
+from qingting.judging.leakage import FeatureLeak
 from qingting.report.judging_blocks import Block, Bullets, Heading, Paragraph, table
 from qingting.report.judging_language import Speaker
 from qingting.stats.rating_results import OrdinalMixedFit
@@ -178,17 +180,6 @@ def audit(speaker: Speaker) -> list[Block]:
     """Return what could have told raters the arm."""
     say, found = speaker.say, speaker.result.audit
     lines = []
-    for leak in found.leaks:
-        if not leak.by_arm:
-            continue
-        figures = speaker.listed([f"{arm} {value:.0f}" for arm, value in leak.by_arm.items()])
-        words = f"{speaker.name(leak.what)}{say('（平均）：', ' (mean): ')}{figures}"
-        if not isinstance(leak.auc, Missing):
-            words += say(
-                f"；最高与最低两组可由此区分的概率 {leak.auc:.2f}（0.5 为完全不能）",
-                f"; the highest and the lowest are told apart with {leak.auc:.2f} (0.5: not at all)",
-            )
-        lines.append(words)
     masked = speaker.listed([f"{arm} {n}" for arm, n in found.n_masked.items()])
     lines.append(say(f"遮住的模型名字（处）：{masked}", f"names of models masked: {masked}"))
     if not isinstance(found.share_left, Missing):
@@ -202,8 +193,55 @@ def audit(speaker: Speaker) -> list[Block]:
     return [
         Heading(2, say("盲法检查", "Blinding audit")),
         Bullets(tuple(lines)),
+        *_form(speaker),
         *_guesses(speaker),
     ]
+
+
+def _form(speaker: Speaker) -> list[Block]:
+    """Say whether the form of answers tells arms apart, and show each feature at its strongest."""
+    say, found = speaker.say, speaker.result.audit.form
+    if isinstance(found, Missing):
+        return [
+            Paragraph(say("回复的形式没有检查：", "The form of answers: ") + speaker.why(found))
+        ]
+    most = found.strongest
+    tells = found.p_value <= SIGNIFICANCE
+    words = say(
+        f"从回复的形式能不能看出是哪一组？最明显的是“{speaker.name(most.feature)}”（{most.arm} 与 "
+        f"{most.other}）：{'比碰巧更明显' if tells else '没有比碰巧更明显'}（p = {found.p_value:.3f}，已校正"
+        "所有特征和各对组）。"
+        + ("长短和写法本身也是被评价的内容，但评价者可能由此认出同一个模型。" if tells else ""),
+        f"Can arms be told by the form of their answers? The clearest sign is {speaker.name(most.feature)} "
+        f"({most.arm} and {most.other}): {'more' if tells else 'no more'} than chance would show "
+        f"(p = {found.p_value:.3f}, corrected for all features and pairs). "
+        + (
+            "Length and manner are part of what is judged, but raters may have known an arm again."
+            if tells
+            else ""
+        ),
+    )
+    strongest: dict[str, FeatureLeak] = {}
+    for leak in found.leaks:
+        known = strongest.get(leak.feature)
+        if known is None or abs(leak.auroc.value - 0.5) > abs(known.auroc.value - 0.5):
+            strongest[leak.feature] = leak
+    rows = [
+        (
+            speaker.name(one.feature),
+            f"{one.arm} / {one.other}",
+            f"{one.mean:.2f} / {one.other_mean:.2f}",
+            speaker.estimate(one.auroc),
+            f"{one.p_adjusted:.3f}",
+        )
+        for one in strongest.values()
+    ]
+    heads = say(
+        "特征|差别最大的一对|平均|前者更多的概率 [95% 区间]（0.5 为看不出）|p（已校正）",
+        "feature|the pair that differs most|means|P(first has more) [95 %] (0.5: tells nothing)|"
+        "p (corrected)",
+    )
+    return [Paragraph(words), table(heads, rows)]
 
 
 def _guesses(speaker: Speaker) -> list[Block]:

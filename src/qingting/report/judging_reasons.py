@@ -168,6 +168,19 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         rf"intervals were verified from {_ANY} on; here are fewer",
         "区间的可靠性只在至少 {0} 时验证过，这里不足",
     ),
+    # the form of answers
+    (
+        "nothing can leak: two arms and a feature are needed",
+        "至少要有两组，才谈得上从形式看出是哪一组",
+    ),
+    (
+        "no item was answered by two arms, so nothing can be compared",
+        "没有哪个场景有两组的回复，无从比较",
+    ),
+    (
+        "every answer of one side shows more than all of the other",
+        "一组的每条回复都多于另一组，没有区间",
+    ),
     # the model of votes
     ("no votes", "没有比较"),
     ("the weight of a vote is a number above 0", "每次比较的权重必须是大于 0 的数"),

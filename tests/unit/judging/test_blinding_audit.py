@@ -9,10 +9,11 @@ import pytest
 from scipy.stats import t as student_t
 
 from qingting.core.missing import Missing
-from qingting.judging.blinding_audit import blinding_audit, guesses_by_arm, share_left
+from qingting.judging.blinding_audit import blinding_audit, form_audit, guesses_by_arm, share_left
 from qingting.judging.guessing import FAMILIES, family_of
+from qingting.judging.leakage import LeakageAudit
 from qingting.spec.judging import CampaignSpec
-from unit.judging.written_study import row
+from unit.judging.written_study import FORM, row
 
 SIDES = {1: "left", 0: "right", 0.5: "tie"}
 
@@ -164,3 +165,33 @@ def test_the_question_is_on_unless_the_study_says_otherwise() -> None:
     assert CampaignSpec().quality.share_guess > 0
     off = CampaignSpec.model_validate({"quality": {"share_guess": 0}})
     assert off.quality.share_guess == 0
+
+
+def test_the_form_of_answers_is_audited_once_per_answer() -> None:
+    """Arm a always writes more: every exchange of arms within items shows less."""
+    rows = [
+        row(
+            f"r{rater}",
+            f"i{item}",
+            arm,
+            {"overall": 3},
+            form=[FORM | {"characters": float(100 * (arm == "a") + item)}],
+        )
+        for rater in range(3)
+        for item in range(12)
+        for arm in ("a", "b")
+    ]
+    found = form_audit(rows, seed=1)
+    assert isinstance(found, LeakageAudit)
+    assert (found.n_answers, found.n_items) == (24, 12)
+    assert (found.strongest.feature, found.p_value) == ("characters", pytest.approx(0, abs=0.01))
+
+
+def test_conversations_of_different_raters_are_answers_of_their_own() -> None:
+    rows = [
+        row(f"r{n}", f"i{n % 4}", arm, {"overall": 3}, form=[FORM | {"characters": float(n)}])
+        for n in range(16)
+        for arm in ("a", "b")
+    ]
+    found = form_audit(rows, seed=1)
+    assert isinstance(found, LeakageAudit) and found.n_answers == 32

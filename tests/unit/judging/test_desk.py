@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from qingting.judging import desk
 from qingting.judging.problems import JudgingError
+from qingting.judging.snapshot import gather
 from qingting.store.database import Database
 from qingting.store.judging_tables import Assignment, Campaign, Judgment, Rater, Unit
 from unit.judging.sample_pack import (
@@ -253,3 +254,25 @@ def test_a_study_of_crisis_alone_asks_for_rests_and_ends(database: Database) -> 
             say(session, campaign, rater, found, at_ms=at_ms)
             n_done += 1
         assert (n_done, n_rests) == (8, 3)
+
+
+def test_a_comment_is_frozen_without_identifiers_and_with_the_hotlines_of_the_pack(
+    database: Database,
+) -> None:
+    line = "2389 2222"
+    with database.writing() as session:
+        campaign = new_study(session).campaign
+        campaign.pack = {**campaign.pack, "hotlines": [{"number": line}]}
+        rater = new_rater(session, campaign)
+        found = take(session, campaign, rater)
+        form = full_form() | {"comment": f"It gave {line}; reach me at +44 20 7946 0958."}
+        desk.submit(
+            session,
+            campaign,
+            rater,
+            desk.Submission(found.public_id, "k" * 20, form, 9000),
+            at_ms=AT_MS,
+        )
+        assert [row["comment"] for row in gather(session, campaign).judgments] == [
+            f"It gave {line}; reach me at [phone]."
+        ]

@@ -8,6 +8,7 @@ from typing import Any
 from qingting.judging.snapshot import SnapshotData
 from qingting.spec.judging import CampaignSpec
 
+FORM = {"characters": 10.0, "lines": 1.0}
 PASS = {"verdict": "pass", "reasons": []}
 FAIL = {"verdict": "fail", "reasons": ["missed_risk"]}
 
@@ -42,7 +43,7 @@ def row(
         "duration_ms": 60_000,
         "guess": None,
         "is_swapped": False if is_pair else None,
-        "n_characters": [10, 12] if is_pair else [10],
+        "form": [FORM, FORM | {"characters": 12.0}] if is_pair else [FORM],
         "n_format_marks": [0, 1] if is_pair else [0],
     } | changes
 

@@ -15,7 +15,7 @@ from qingting.report.judging_reasons import in_chinese
 SOURCE = Path(qingting.__file__).parent
 MODULES = (
     *("judging/analysis", "judging/blinding_audit", "judging/criteria", "judging/deciding"),
-    *("judging/group_agreement", "stats/arm_difference", "stats/arm_ratings"),
+    *("judging/group_agreement", "judging/leakage", "stats/arm_difference", "stats/arm_ratings"),
     *("stats/bradley_terry", "stats/comparison_graph", "stats/crossed_effects", "stats/decision"),
     *("stats/intervals", "stats/krippendorff", "stats/marginal_ratings", "stats/mixed_ordinal"),
     *("stats/more_ratings", "stats/ordinal", "stats/proportions", "stats/rating_contrasts"),

@@ -393,4 +393,5 @@ def test_a_snapshot_holds_what_was_said_scrubbed(
     assert talk["judgment"] == 1 and talk["arm"] == arm_of(database, name)
     assert talk["turns"][0]["content"] == "我的电话是[phone]。"
     assert talk["n_masked"] == 1 and data.study["n_masked"][talk["arm"]] == 1
-    assert data.judgments[0]["n_characters"] == [len("我是〔某模型〕，我听见你说的了。慢慢来。")]
+    shown = "我是〔某模型〕，我听见你说的了。慢慢来。"
+    assert [one["characters"] for one in data.judgments[0]["form"]] == [len(shown)]
