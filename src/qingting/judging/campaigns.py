@@ -21,7 +21,7 @@ from qingting.judging.audit import note
 from qingting.judging.blinding import blinded
 from qingting.judging.checks import checks_for
 from qingting.judging.clients import system_prompt_of
-from qingting.judging.design import design_warnings, units_of
+from qingting.judging.design import budgets_of, design_warnings, units_of
 from qingting.judging.tokens import new_public_id
 from qingting.spec.judging import CampaignSpec
 from qingting.spec.load import read_yaml, validated
@@ -365,7 +365,8 @@ class _Maker:
                 self.n_checks[check.role] += 1
 
     def add_units(self) -> None:
-        """Add what is judged, the same for every language."""
+        """Add what is judged, the same for every language; a budget is shared by them."""
+        budgets = budgets_of(self.spec.n_judgments, list(self.main_items))
         for place, (language, items) in enumerate(sorted(self.main_items.items())):
             by_id = {item.id: item for item in items}
             for unit in units_of(
@@ -373,7 +374,7 @@ class _Maker:
                 list(self.arm_ids.values()),
                 mode=self.spec.mode,
                 raters_per_unit=self.spec.raters_per_unit,
-                n_judgments=self.spec.n_judgments,
+                n_judgments=budgets[language],
                 seed=self.spec.seed + place,
             ):
                 self._add_unit(by_id[unit.item], unit.arms, role="main", n_wanted=unit.n_wanted)

@@ -120,13 +120,21 @@ def next_balanced(n_units: int, n_arms: int) -> int:
     return n_units
 
 
+def budgets_of(n_judgments: int | None, languages: Sequence[str]) -> dict[str, int | None]:
+    """Return each language's part of a budget, as equal as whole judgments allow."""
+    if n_judgments is None:
+        return dict.fromkeys(languages)
+    part, rest = divmod(n_judgments, len(languages))
+    return {language: part + (place < rest) for place, language in enumerate(sorted(languages))}
+
+
 def design_warnings(
     spec: CampaignSpec, n_items_in: Mapping[str, int], *, n_arms: int
 ) -> tuple[str, ...]:
     """Return what a budget of pairs does not allow, and the next budget that does.
 
     Args:
-        n_items_in: language to the number of its items; each has the budget for itself.
+        n_items_in: language to the number of its items; they share the budget.
     """
     if spec.mode != "pair" or spec.n_judgments is None:
         return ()
@@ -136,9 +144,10 @@ def design_warnings(
             "active with n_judgments: the budget fixes how often each pair is judged, so the choice "
             "decides the order alone; leave n_judgments out and close the study when it is enough"
         )
+    budgets = budgets_of(spec.n_judgments, list(n_items_in))
     for language, n_items in n_items_in.items():
         n_units = n_units_within(
-            spec.n_judgments,
+            budgets[language],
             n_items=n_items,
             n_arms=n_arms,
             raters_per_unit=spec.raters_per_unit,
@@ -150,13 +159,13 @@ def design_warnings(
                 f"n_judgments {spec.n_judgments}: {n_units} pairs ({language}) show {n_arms} arms "
                 f"unequally, by up to {float(error):.1%} of the mean (at most "
                 f"{float(LARGEST_ERROR):.0%} is aimed at); the next budget that does not is "
-                f"{enough * spec.raters_per_unit}"
+                f"{enough * spec.raters_per_unit * len(budgets)}"
             )
         if n_units < n_arms - 1:
             found.append(
                 f"n_judgments {spec.n_judgments}: {n_units} pairs ({language}) cannot connect "
                 f"{n_arms} arms, so not all can be ranked together; that takes "
-                f"{(n_arms - 1) * spec.raters_per_unit} judgments"
+                f"{(n_arms - 1) * spec.raters_per_unit * len(budgets)} judgments"
             )
     return tuple(found)
 

@@ -137,7 +137,9 @@ class CampaignSpec(Frozen):
         3, description="Raters of each answer (or pair); below 3 agreement is weak."
     )
     n_judgments: PositiveInt | None = Field(
-        None, description="Pairs: the budget of judgments; every pair on every item where null."
+        None,
+        description="Pairs: the budget of judgments, shared by the languages; every pair on every "
+        "item where null.",
     )
     n_raters: PositiveInt = Field(6, description="How many people are expected to judge.")
     minutes_per_judgment: Positive = Field(2.5, description="To plan hours with.")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from qingting.judging.design import (
     CHECKS,
     Shares,
+    budgets_of,
     exposure_error,
     n_units_within,
     next_balanced,
@@ -180,3 +181,9 @@ def test_a_check_that_could_not_be_given_stays_owed_the_most_pressing_first():
 def test_a_study_without_checks_has_none():
     none = Shares(0.0, 0.0, 0.0)
     assert {role_of(n, shares=none, seed=(7, 1)) for n in range(50)} == {"main"}
+
+
+def test_languages_share_a_budget() -> None:
+    assert budgets_of(101, ["zh", "en"]) == {"en": 51, "zh": 50}
+    assert budgets_of(None, ["zh"]) == {"zh": None}
+    assert sum(filter(None, budgets_of(7, ["a", "b", "c"]).values())) == 7
