@@ -27,11 +27,17 @@ def serve(
             help="A reverse proxy stands before the server: take visitors' addresses from it.",
         ),
     ] = False,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Processes that serve; more than one needs PostgreSQL. At most one per core helps.",
+        ),
+    ] = 1,
     database: DatabaseOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve the pages and the API until it is stopped; every answer given was committed first."""
-    import socket
     import sys
 
     import uvicorn
@@ -39,41 +45,53 @@ def serve(
     from qingting.cli.output import print_json
     from qingting.core.errors import BusyError
     from qingting.web.app import create_app
+    from qingting.web.limits import Limits
     from qingting.web.settings import WebSettings
+    from qingting.web.workers import listen, run_workers
 
     shown_host = f"[{host}]" if ":" in host else host
     public = url or f"http://{shown_host}:{port}"
     with opened(database) as base:
         settings = WebSettings(public, snapshots)
-        config = uvicorn.Config(
-            create_app(base, settings),
-            host=host,
-            port=port,
-            log_level="warning",
-            access_log=False,  # addresses of raters and their links stay out of logs
-            proxy_headers=behind_proxy,
-            forwarded_allow_ips="*" if behind_proxy else "",
-            timeout_keep_alive=75,  # longer than a judgment: a rater's connection stays open
-            server_header=False,
-            date_header=False,
-        )
-        # named as TCP, for asyncio turns off Nagle's delay (40 ms a page) on such sockets only
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if workers > 1 and base.is_sqlite:
+            raise typer.BadParameter(
+                "SQLite is served by one process; leave --workers out, or use PostgreSQL"
+            )
+        limits = Limits.shared() if workers > 1 else Limits.of_one_process()
+
+        def server() -> uvicorn.Server:
+            # a thread that comes back from the database waits this long for the interpreter, not
+            # 5 ms
+            sys.setswitchinterval(0.0005)
+            return uvicorn.Server(
+                uvicorn.Config(
+                    create_app(base, settings, limits=limits),
+                    host=host,
+                    port=port,
+                    log_level="warning",
+                    access_log=False,  # addresses of raters and their links stay out of logs
+                    proxy_headers=behind_proxy,
+                    forwarded_allow_ips="*" if behind_proxy else "",
+                    timeout_keep_alive=75,  # longer than a judgment: a connection stays open
+                    server_header=False,
+                    date_header=False,
+                )
+            )
+
         try:
-            listener.bind((host, port))
+            listeners = listen(host, port, n_sockets=workers)
         except OSError as error:
-            listener.close()
             raise BusyError(
                 f"{host}:{port}: {error.strerror}; choose another with --port"
             ) from None
-        listener.listen(2048)
         if as_json:
             print_json({"url": public})
         else:
             typer.echo(f"serving {public} (Ctrl-C stops)")
-        # a thread that comes back from the database waits this long for the interpreter, not 5 ms
-        sys.setswitchinterval(0.0005)
-        with listener:
-            uvicorn.Server(config).run(sockets=[listener])
+        if workers == 1:
+            server().run(sockets=listeners)
+        else:
+            base.close()  # each worker opens connections of its own
+            run_workers(server, listeners)
+        for listener in listeners:
+            listener.close()

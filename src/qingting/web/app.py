@@ -20,7 +20,7 @@ from qingting.judging.problems import JudgingError
 from qingting.store.database import Database
 from qingting.web.auth import Services, cookie_name
 from qingting.web.guards import Guards
-from qingting.web.limits import RateLimit
+from qingting.web.limits import Limits, RateLimit
 from qingting.web.pages import language_of, page
 from qingting.web.problems import RefusedError, status_of
 from qingting.web.settings import WebSettings
@@ -30,8 +30,14 @@ _THREADS = 4
 """Of one server: they share one interpreter, and more of them only jostle for it."""
 
 
-def create_app(database: Database, settings: WebSettings) -> FastAPI:
-    """Return the application over an open database."""
+def create_app(
+    database: Database, settings: WebSettings, *, limits: Limits | None = None
+) -> FastAPI:
+    """Return the application over an open database.
+
+    Args:
+        limits: shared by the processes of one server; None: this process is the server.
+    """
     from qingting.web.routes import all_routers
 
     app = FastAPI(
@@ -42,12 +48,15 @@ def create_app(database: Database, settings: WebSettings) -> FastAPI:
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
     )
-    app.state.services = Services(database, settings, RateLimit(settings.wrong_sign_ins_per_minute))
+    limits = limits or Limits.of_one_process()
+    wrong = RateLimit(settings.wrong_sign_ins_per_minute, buckets=limits.wrong_sign_ins)
+    app.state.services = Services(database, settings, wrong)
     for router in all_routers():
         app.include_router(router)
     static = str(files("qingting.web") / "static")
     app.mount("/static", StaticFiles(directory=static), name="static")
-    app.add_middleware(Guards, settings=settings, cookie=cookie_name(settings))
+    requests = RateLimit(settings.requests_per_minute, buckets=limits.requests)
+    app.add_middleware(Guards, settings=settings, cookie=cookie_name(settings), limit=requests)
     _tell_problems(app)
     return app
 
