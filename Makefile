@@ -26,7 +26,7 @@ demo: install
 	$(BIN)/qingting run examples/quickstart.yaml
 
 demo-judging: install
-	$(BIN)/qingting run examples/judging.yaml
+	$(BIN)/qingting run examples/judging.yaml || test $$? -eq 3  # 3: it waits for people
 	$(BIN)/qingting judge demo --run runs/judging --force
 
 test: install
@@ -52,6 +52,7 @@ bench: install
 
 bench-gpu: install
 	$(BIN)/python benchmarks/gpu_memory.py
+	$(BIN)/python benchmarks/gpu_speed.py
 
 verify-stats: install
 	cd benchmarks && OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 ../$(BIN)/python verify_stats.py

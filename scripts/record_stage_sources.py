@@ -26,6 +26,7 @@ COUNTED = (
     "metrics",
     "stats",
     "report",
+    "judging",
     "models/chat.py",
     "models/segment_encoders.py",
     "models/templates.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import threading
@@ -11,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 from sqlalchemy import func, select
@@ -98,6 +100,36 @@ def answers() -> tuple[Answer, ...]:
     )
 
 
+ENDPOINTS = {name: {"base_url": "http://arms/v1", "model": name} for name in ("model-a", "model-b")}
+
+
+def live_spec() -> CampaignSpec:
+    return CampaignSpec.model_validate(
+        {
+            "name": "live",
+            "mode": "conversation",
+            "raters_per_unit": 9,
+            "conversation": {
+                "source": "live",
+                "min_turns": 2,
+                "max_turns": 3,
+                "delay_s": 0.8,
+                "characters_per_s": 200,
+            },
+        }
+    )
+
+
+def arm(request: httpx.Request) -> httpx.Response:
+    """Answer as any arm would, with words that try to be a script."""
+    if request.url.path.endswith("/models"):
+        return httpx.Response(200, json={"data": [{"id": name} for name in ENDPOINTS]})
+    message = {"role": "assistant", "content": f"{HOSTILE} 我听见了。" * 2}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    model = json.loads(request.content)["model"]
+    return httpx.Response(200, json={"model": model, "choices": [choice], "usage": {}})
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder: Path = tmp_path_factory.mktemp("site")
@@ -108,10 +140,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             pack, at_ms = load_judging_pack(), now_ms()
             made = create_campaign(session, spec, pack, answers(), at_ms=at_ms, actor="test")
             change_state(session, made.campaign, "open", at_ms=at_ms, actor="test")
+        made = create_campaign(
+            session, live_spec(), pack, (), at_ms=at_ms, actor="test", endpoints=ENDPOINTS
+        )
+        change_state(session, made.campaign, "open", at_ms=at_ms, actor="test")
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    app = create_app(database, WebSettings(url, folder / "snapshots", requests_per_minute=10_000))
+    settings = WebSettings(url, folder / "snapshots", requests_per_minute=10_000)
+    app = create_app(database, settings, transport=httpx.MockTransport(arm))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -219,6 +256,49 @@ def test_from_consent_to_the_tenth_judgment_by_keyboard_alone(
         page.goto(f"{site.url}/judge/{path}")
         check_page(page, axe_source, path)
     assert page.evaluate("document.documentElement.lang") == ("zh-CN" if language == "zh" else "en")
+    assert seen == []
+    page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("size", "language"), [(PHONE, "zh"), (DESKTOP, "en")], ids=["phone-zh", "desktop-en"]
+)
+def test_talking_with_an_arm_and_judging_it_by_keyboard_alone(
+    browser: Any, site: Site, axe_source: str, size: dict[str, Any], language: str
+) -> None:
+    page, seen = opened(browser, size, language)
+    page.goto(site.invitation("live", language))
+    for _ in range(2):  # the invitation, then consent
+        focus_by_tab(page, "button.primary")
+        with page.expect_navigation():
+            press_on(page)
+    for _ in range(30):
+        if page.locator("#saying").count():
+            break
+        if _kind_of(page) == "task":  # practice with written answers
+            judge_by_keyboard(page, "single")
+        else:
+            focus_by_tab(page, "a.button.primary")
+            with page.expect_navigation():
+                press_on(page)
+    check_page(page, axe_source, "the client to play")
+    for n_said in range(2):
+        focus_by_tab(page, "textarea#say")
+        if n_said:
+            page.keyboard.type("<script>window.hit=1</script> 我不知道。")
+        press_on(page)
+        page.wait_for_selector("#arriving")
+        check_page(page, axe_source, "an answer is awaited")
+        page.wait_for_selector("#saying")
+        assert page.locator("#talk .turn").count() == 2 * (n_said + 1)
+    check_page(page, axe_source, "a conversation")
+    before = site.n_judgments()
+    focus_by_tab(page, "#talk .row a.button")
+    with page.expect_navigation():
+        press_on(page)
+    check_page(page, axe_source, "judging a conversation")
+    judge_by_keyboard(page, "single")
+    assert site.n_judgments() == before + 1
     assert seen == []
     page.context.close()
 

@@ -390,7 +390,7 @@ def test_a_page_shows_the_answers_of_its_own_arms_in_their_order(database: Datab
         with study.request_of(0) as (session, campaign, rater):
             unit = session.get_one(Unit, found.unit_id)
             pair = [len(names[arm]) for arm in (unit.arm_id, unit.other_arm_id) if arm]
-            shown = task_of(session, campaign, found).sides
+            shown = task_of(session, campaign, found, at_ms=at_ms).sides
             expected = reversed(pair) if found.is_swapped else pair
             assert [
                 f"·{n}）" in side.turns[0]["content"]

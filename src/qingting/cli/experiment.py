@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qingting.cli.judge_options import DATABASE_VARIABLE, place_of_run
 from qingting.core.errors import NotFoundError, QingtingError, SpecificationError, StoreError
 
 if TYPE_CHECKING:
     from qingting.execution.runner import RunResult
+    from qingting.judging.run_studies import StudyPlace
     from qingting.planning.build import Blueprint
+    from qingting.store.artifacts import ArtifactStore
 
 Spec = Annotated[Path, typer.Argument(help="Experiment file (YAML).", show_default=False)]
 Work = Annotated[
@@ -27,12 +30,29 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change one key of the file; repeatable."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+JudgingDatabase = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        help="With `judging`: file (SQLite) or postgresql:// address that holds the study; by "
+        f"default ${DATABASE_VARIABLE}, else judging.db in the work folder.",
+    ),
+]
+EXIT_WAITING = 3
 
 
 def run(
-    spec: Spec, work: Work = None, overrides: Overrides = None, as_json: AsJson = False
+    spec: Spec,
+    work: Work = None,
+    overrides: Overrides = None,
+    database: JudgingDatabase = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Run an experiment to its report; finished stages are never repeated."""
+    """Run an experiment to its report; finished stages are never repeated.
+
+    An experiment with `judging` makes a study as a draft, writes the report with what is there and
+    exits 3 while people have not judged; run it again once the study is closed or frozen.
+    """
     from qingting.cli.progress import progress_listener
     from qingting.engines.launch import Launcher
     from qingting.execution.executor import LocalExecutor, n_slots
@@ -43,7 +63,7 @@ def run(
     from qingting.store.lock import hold
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    blueprint, folder = _blueprint(spec, work, overrides)
+    blueprint, folder, place = _blueprint(spec, work, overrides, database)
     if blueprint.obstacles:
         raise SpecificationError(blueprint.obstacles)
     device = next(iter(blueprint.runtimes.values())).device
@@ -52,6 +72,8 @@ def run(
         store = ArtifactStore(folder)
         store.clear_attempts()
         require_room(blueprint, folder)
+        if place is not None:
+            _forget_withdrawn(store, place)
         try:
             with progress_listener(blueprint, folder) as listener:
                 result = Runner(
@@ -71,8 +93,22 @@ def run(
     if not published and (folder / "report").is_dir():
         print(f"qingting: {folder / 'report'} is the report of an earlier run", file=sys.stderr)
     _print_run(result, published, as_json=as_json)
-    if result.failures:
+    if result.first_failures:
         raise typer.Exit(1)
+    if result.waiting:
+        raise typer.Exit(EXIT_WAITING)
+
+
+def _forget_withdrawn(store: ArtifactStore, place: StudyPlace) -> None:
+    from qingting.execution.withdrawals import forget_withdrawn
+
+    n_removed = forget_withdrawn(store, place)
+    if n_removed:
+        print(
+            f"qingting: a rater has withdrawn; {n_removed} results that held the judgments are "
+            "removed",
+            file=sys.stderr,
+        )
 
 
 def _print_run(result: RunResult, published: dict[str, Path], *, as_json: bool) -> None:
@@ -80,10 +116,11 @@ def _print_run(result: RunResult, published: dict[str, Path], *, as_json: bool) 
     if as_json:
         _print_json(
             {
-                "status": "failed" if failures else "done",
+                "status": "failed" if failures else "waiting" if result.waiting else "done",
                 "n_run": result.n_run,
                 "n_cached": result.n_cached,
                 "failures": [{"stage": f.stage, "reason": f.reason} for f in failures],
+                "waiting": [{"stage": f.stage, "reason": f.reason} for f in result.waiting],
                 **{name: str(path) for name, path in published.items()},
             }
         )
@@ -94,16 +131,25 @@ def _print_run(result: RunResult, published: dict[str, Path], *, as_json: bool) 
         print(f"qingting: {failure.stage} failed: {failure.reason}", file=sys.stderr)
     for name, path in published.items():
         typer.echo(f"{name}: {path}")
+    for one in result.waiting:
+        print(f"qingting: waiting for people: {one.reason}", file=sys.stderr)
 
 
 def plan(
-    spec: Spec, work: Work = None, overrides: Overrides = None, as_json: AsJson = False
+    spec: Spec,
+    work: Work = None,
+    overrides: Overrides = None,
+    database: JudgingDatabase = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Show every stage, what is cached and why not, without running anything."""
+    """Show every stage, what is cached and why not, without running anything.
+
+    `waiting` means that people have to do something first; the last column says what.
+    """
     from qingting.planning.plan import make_plan
     from qingting.store.artifacts import ArtifactStore
 
-    blueprint, folder = _blueprint(spec, work, overrides)
+    blueprint, folder, _ = _blueprint(spec, work, overrides, database)
     planned = make_plan(blueprint, ArtifactStore.for_reading(folder))
     if as_json:
         _print_json(
@@ -180,8 +226,8 @@ def schema(
 
 
 def _blueprint(
-    spec: Path, work: Path | None, overrides: list[str] | None
-) -> tuple[Blueprint, Path]:
+    spec: Path, work: Path | None, overrides: list[str] | None, database: str | None
+) -> tuple[Blueprint, Path, StudyPlace | None]:
     from qingting.planning.build import build
     from qingting.spec.load import load_experiment
 
@@ -192,7 +238,14 @@ def _blueprint(
     folder = work if work is not None else Path("runs") / experiment.experiment
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder}: a file stands here; choose another folder with --work")
-    return build(experiment, base=spec.resolve().parent), folder
+    place = None
+    if experiment.judging is not None:
+        place = place_of_run(folder, database)
+    elif database is not None:
+        raise SpecificationError(
+            "--database belongs to an experiment with `judging`; this has none"
+        )
+    return build(experiment, base=spec.resolve().parent, study_place=place), folder, place
 
 
 def _print_json(value: Any) -> None:

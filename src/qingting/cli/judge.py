@@ -8,12 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from qingting.cli import judge_analyse, judge_demo, judge_owner, judge_serve
-from qingting.cli.judge_options import AsJson, DatabaseOption, StudyOption, opened
+from qingting.cli import judge_analyse, judge_converse, judge_demo, judge_owner, judge_serve
+from qingting.cli.judge_options import (
+    AsJson,
+    DatabaseOption,
+    StudyOption,
+    opened,
+    place_of_run,
+    snapshots_folder,
+)
 from qingting.cli.output import print_json
 
 app = typer.Typer(no_args_is_help=True)
-_SNAPSHOTS = Path("judging/snapshots")
+app.command("converse")(judge_converse.converse)
 app.command("serve")(judge_serve.serve)
 app.command("analyse")(judge_analyse.analyse)
 app.command("demo")(judge_demo.demo)
@@ -49,13 +56,18 @@ def create(
     database: DatabaseOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a study from its file and the answers to judge, and show the work it takes."""
+    """Make a study from its file and the answers to judge, and show the work it takes.
+
+    Without a file of its own, the study of an experiment with `judging` is found in the run's
+    folder, where `qingting run` made it.
+    """
     import json
 
     from qingting.domains.judging_pack import load_judging_pack
     from qingting.judging.answers import answers_of_run, complete_items, read_answers
     from qingting.judging.campaigns import change_state, create_campaign, load_campaign
     from qingting.judging.endpoints import parse_endpoints
+    from qingting.judging.run_studies import create_once
     from qingting.judging.tokens import now_ms
     from qingting.spec.judging import CampaignSpec
 
@@ -74,15 +86,18 @@ def create(
     n_left_out = 0
     if complete_only:
         given, n_left_out = complete_items(given)
+    pack, endpoints = load_judging_pack(wanted.domain), parse_endpoints(endpoint or [])
+    is_of_run = spec is None and run is not None
+    if is_of_run and run is not None and database is None:
+        database = place_of_run(run, None).database
     with opened(database, create=True) as base, base.writing() as session:
-        made = create_campaign(
-            session,
-            wanted,
-            load_judging_pack(wanted.domain),
-            given,
-            at_ms=now_ms(),
-            actor="command",
-            endpoints=parse_endpoints(endpoint or []),
+        at_ms = now_ms()
+        made = (
+            create_once(session, wanted, pack, given, at_ms=at_ms)
+            if is_of_run and not endpoints
+            else create_campaign(
+                session, wanted, pack, given, at_ms=at_ms, actor="command", endpoints=endpoints
+            )
         )
         if open_now:
             change_state(session, made.campaign, "open", at_ms=now_ms(), actor="command")
@@ -100,6 +115,7 @@ def _created_record(made: Any, *, n_left_out: int) -> dict[str, Any]:
         "id": campaign.public_id,
         "mode": campaign.mode,
         "state": campaign.state,
+        "is_new": made.is_new,
         "registered_digest": campaign.registered_digest,
         "n_items": made.n_items,
         "n_units": made.n_units,
@@ -113,7 +129,8 @@ def _created_record(made: Any, *, n_left_out: int) -> dict[str, Any]:
 
 
 def _show_created(record: dict[str, Any]) -> None:
-    typer.echo(f"study {record['study']} ({record['mode']}), {record['state']}")
+    stands = "" if record["is_new"] else "; it stood here already"
+    typer.echo(f"study {record['study']} ({record['mode']}), {record['state']}{stands}")
     typer.echo(
         f"  {record['n_items']} items, {record['n_units']} units; about "
         f"{record['n_judgments']} judgments, {record['n_judgments_per_rater']} a rater, "
@@ -254,7 +271,13 @@ def _show_overview(overview: Any) -> None:
 
 @app.command("freeze")
 def freeze(
-    out: Annotated[Path, typer.Option(help="Folder that holds snapshots.")] = _SNAPSHOTS,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that holds snapshots. [default: snapshots/ beside the database]",
+            show_default=False,
+        ),
+    ] = None,
     study: StudyOption = None,
     database: DatabaseOption = None,
     as_json: AsJson = False,
@@ -267,7 +290,8 @@ def freeze(
     with opened(database) as base:
         with base.reading() as session:
             campaign_id = find_campaign(session, study).id
-        frozen = freeze_study(base, campaign_id, into=out, at_ms=now_ms(), actor="command")
+        into = snapshots_folder(out, database)
+        frozen = freeze_study(base, campaign_id, into=into, at_ms=now_ms(), actor="command")
     record = {
         "digest": frozen.digest,
         "folder": str(frozen.folder),

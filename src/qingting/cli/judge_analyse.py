@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,7 +18,7 @@ def analyse(
     snapshot: Annotated[Path, typer.Argument(help="Folder of a snapshot.")],
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for human_judge_analysis.md, .zh.md and .json."),
+        typer.Option(help="Folder for human_judge_analysis.md, .zh.md, .html and .json."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of bootstraps.", min=0)] = 7,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the files.")] = False,
@@ -33,6 +32,7 @@ def analyse(
     """
     from qingting.judging.analysis import analyse as analyse_study
     from qingting.judging.snapshot import read_snapshot, refuse_superseded
+    from qingting.report.judging_files import analysis_record
     from qingting.report.judging_words import study_markdown
 
     if database is not None:
@@ -43,7 +43,7 @@ def analyse(
     else:
         data = read_snapshot(snapshot)
         result = analyse_study(data, digest=snapshot.resolve().name, seed=seed)
-    record = _plain(result)
+    record = analysis_record(result)
     if as_json:
         print_json(record)
     else:
@@ -58,46 +58,18 @@ def write_analysis(snapshot: Path, out: Path, *, seed: int, force: bool) -> Stud
     Raises:
         StoreError: one of the files exists and ``force`` is not set.
     """
-    import json
-
     from qingting.core.errors import StoreError
     from qingting.judging.analysis import analyse as analyse_study
     from qingting.judging.snapshot import read_snapshot
-    from qingting.report.judging_words import study_markdown
+    from qingting.report.file_names import NAMES
+    from qingting.report.judging_files import analysis_files
     from qingting.store.atomic import write_bytes
 
-    names = ("human_judge_analysis.md", "human_judge_analysis.zh.md", "human_judge_analysis.json")
-    taken = [name for name in names if (out / name).exists()]
+    taken = [name for name in NAMES if (out / name).exists()]
     if taken and not force:
         raise StoreError(f"{out / taken[0]} exists; overwrite it with --force")
     data = read_snapshot(snapshot)
     result = analyse_study(data, digest=snapshot.resolve().name, seed=seed)
-    texts = (
-        study_markdown(result, language="en"),
-        study_markdown(result, language="zh"),
-        json.dumps(_plain(result), ensure_ascii=False, indent=2) + "\n",
-    )
-    for name, text in zip(names, texts, strict=True):
-        write_bytes(out / name, text.encode())
+    for name, content in analysis_files(result).items():
+        write_bytes(out / name, content)
     return result
-
-
-def _plain(value: Any) -> Any:
-    """Return a result as JSON values; what is missing says why."""
-    import numpy as np
-
-    if hasattr(value, "to_record"):
-        return _plain(value.to_record())
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if hasattr(value, "_asdict"):
-        return _plain(value._asdict())
-    if isinstance(value, dict) or hasattr(value, "items"):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return value

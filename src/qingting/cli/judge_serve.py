@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qingting.cli.judge_options import AsJson, DatabaseOption, opened
+from qingting.cli.judge_options import AsJson, DatabaseOption, opened, snapshots_folder
 
-_SNAPSHOTS = Path("judging/snapshots")
+if TYPE_CHECKING:
+    import uvicorn
+
+    from qingting.store.database import Database
+    from qingting.web.limits import Limits
+    from qingting.web.settings import WebSettings
 
 
 def serve(
@@ -19,7 +26,13 @@ def serve(
         str | None,
         typer.Option(help="Address that people reach the server by, if it differs (https://…)."),
     ] = None,
-    snapshots: Annotated[Path, typer.Option(help="Folder for snapshots.")] = _SNAPSHOTS,
+    snapshots: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for snapshots. [default: snapshots/ beside the database]",
+            show_default=False,
+        ),
+    ] = None,
     behind_proxy: Annotated[
         bool,
         typer.Option(
@@ -38,13 +51,8 @@ def serve(
     as_json: AsJson = False,
 ) -> None:
     """Serve the pages and the API until it is stopped; every answer given was committed first."""
-    import sys
-
-    import uvicorn
-
     from qingting.cli.output import print_json
     from qingting.core.errors import BusyError
-    from qingting.web.app import create_app
     from qingting.web.limits import Limits
     from qingting.web.settings import WebSettings
     from qingting.web.workers import listen, run_workers
@@ -52,32 +60,15 @@ def serve(
     shown_host = f"[{host}]" if ":" in host else host
     public = url or f"http://{shown_host}:{port}"
     with opened(database) as base:
-        settings = WebSettings(public, snapshots)
         if workers > 1 and base.is_sqlite:
             raise typer.BadParameter(
-                "SQLite is served by one process; leave --workers out, or use PostgreSQL"
+                "one process serves SQLite; leave --workers out, or use PostgreSQL"
             )
+        settings = WebSettings(public, snapshots_folder(snapshots, database))
+        settings = replace(
+            settings, max_conversations=max(1, settings.max_conversations // workers)
+        )
         limits = Limits.shared() if workers > 1 else Limits.of_one_process()
-
-        def server() -> uvicorn.Server:
-            # a thread that comes back from the database waits this long for the interpreter, not
-            # 5 ms
-            sys.setswitchinterval(0.0005)
-            return uvicorn.Server(
-                uvicorn.Config(
-                    create_app(base, settings, limits=limits),
-                    host=host,
-                    port=port,
-                    log_level="warning",
-                    access_log=False,  # addresses of raters and their links stay out of logs
-                    proxy_headers=behind_proxy,
-                    forwarded_allow_ips="*" if behind_proxy else "",
-                    timeout_keep_alive=75,  # longer than a judgment: a connection stays open
-                    server_header=False,
-                    date_header=False,
-                )
-            )
-
         try:
             listeners = listen(host, port, n_sockets=workers)
         except OSError as error:
@@ -88,10 +79,34 @@ def serve(
             print_json({"url": public})
         else:
             typer.echo(f"serving {public} (Ctrl-C stops)")
+        make = partial(_server, base, settings, limits, behind_proxy=behind_proxy)
         if workers == 1:
-            server().run(sockets=listeners)
+            make().run(sockets=listeners)
         else:
             base.close()  # each worker opens connections of its own
-            run_workers(server, listeners)
-        for listener in listeners:
-            listener.close()
+            run_workers(make, listeners)
+
+
+def _server(
+    base: Database, settings: WebSettings, limits: Limits, *, behind_proxy: bool
+) -> uvicorn.Server:
+    import sys
+
+    import uvicorn
+
+    from qingting.web.app import create_app
+
+    # a thread that comes back from the database waits this long for the interpreter, not 5 ms
+    sys.setswitchinterval(0.0005)
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_app(base, settings, limits=limits),
+            log_level="warning",
+            access_log=False,  # addresses of raters and their links stay out of logs
+            proxy_headers=behind_proxy,
+            forwarded_allow_ips="*" if behind_proxy else "",
+            timeout_keep_alive=75,  # longer than a judgment: a rater's connection stays open
+            server_header=False,
+            date_header=False,
+        )
+    )

@@ -15,7 +15,7 @@ from qingting.planning.plan import PlannedStage
 from qingting.spec.experiment import Experiment, Question
 
 _PLAIN_WIDTH = 160
-_STYLE = {"cached": "green", "to do": "yellow", "blocked": "red"}
+_STYLE = {"cached": "green", "to do": "yellow", "blocked": "red", "waiting": "magenta"}
 
 
 def print_plan(blueprint: Blueprint, planned: Sequence[PlannedStage], work: Path) -> None:
@@ -52,8 +52,10 @@ def print_plan(blueprint: Blueprint, planned: Sequence[PlannedStage], work: Path
         stages.add_row(item.stage.id, Text(item.status, _STYLE[item.status]), item.reason)
     console.print(stages)
     counts = {status: sum(p.status == status for p in planned) for status in _STYLE}
+    waiting = f", {counts['waiting']} waiting for people" if counts["waiting"] else ""
     console.print(
-        f"{counts['cached']} cached, {counts['to do']} to do, {counts['blocked']} blocked; work folder {work}"
+        f"{counts['cached']} cached, {counts['to do']} to do, {counts['blocked']} blocked{waiting}; "
+        f"work folder {work}"
     )
     if blueprint.obstacles:
         console.print(Text("Before it can run here:", "bold"))

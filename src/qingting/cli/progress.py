@@ -80,6 +80,9 @@ class Board:
         elif event.name in ("stage_failed", "stage_skipped"):
             row.n_done += 1
             row.state = "failed"
+        elif event.name == "stage_waiting":
+            row.n_done += 1
+            row.state = "waits for people"
 
     def seconds_left(self, row: _Row) -> float | None:
         """Return the time left of a row's running stage, from its own pace."""
@@ -166,18 +169,22 @@ def _words(event: Event) -> str:
         case "run_started":
             return f"{fields['n_stages']} stages"
         case "run_finished":
-            return (
-                f"finished: {fields['n_run']} stages run, {fields['n_cached']} cached, "
-                f"{fields['n_failed']} failed, {fields['n_skipped']} skipped because of them"
-                if fields["n_failed"]
-                else f"finished: {fields['n_run']} stages run, {fields['n_cached']} cached"
-            )
+            said = f"finished: {fields['n_run']} stages run, {fields['n_cached']} cached"
+            if fields["n_failed"]:
+                said += (
+                    f", {fields['n_failed']} failed, {fields['n_skipped']} skipped because of them"
+                )
+            if fields["n_waiting"]:
+                said += f", {fields['n_waiting']} waiting for people"
+            return said
         case "stage_cached":
             return f"{event.stage}: cached"
         case "stage_started":
             return f"{event.stage}: started"
         case "stage_finished":
             return f"{event.stage}: done in {fields['wall_s']:.1f} s"
+        case "stage_waiting":
+            return f"{event.stage}: waiting for people"
         case "stage_failed":
             return f"{event.stage}: FAILED: {fields['reason']}"
         case "progress":

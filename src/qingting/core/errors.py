@@ -60,6 +60,20 @@ class BusyError(QingtingError, RuntimeError):
     """Another run holds the work folder."""
 
 
+class WaitingError(QingtingError, RuntimeError):
+    """People have to do something before the work can go on.
+
+    ``code`` names what is waited for, in a word that stays the same while nothing happens.
+    """
+
+    def __init__(self, message: str, code: str = "people") -> None:
+        self.code = code
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[WaitingError], tuple[str, str]]:
+        return type(self), (str(self), self.code)
+
+
 class EngineError(QingtingError, RuntimeError):
     """A worker failed in a way that it could explain."""
 

@@ -13,6 +13,7 @@ EventName = Literal[
     "stage_finished",
     "stage_failed",
     "stage_skipped",
+    "stage_waiting",
     "run_finished",
     "resolved",
     "progress",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -238,8 +239,11 @@ class JudgingPack(Frozen):
             **self.pages.model_dump(mode="json"),
         }
 
-    def choose(self, choice: ScenarioChoice) -> tuple[Scenario, ...]:
+    def choose(self, choice: ScenarioChoice, *, with_client: bool = False) -> tuple[Scenario, ...]:
         """Return the scenarios that a study judges, spread evenly over kinds and topics.
+
+        Args:
+            with_client: only those that a client can be played of, for conversations.
 
         Raises:
             SpecificationError: none is left, or more are asked for than there are.
@@ -249,13 +253,15 @@ class JudgingPack(Frozen):
         open_to = [
             one
             for one in self.scenarios
-            if one.kind in choice.kinds and (choice.topics is None or one.topic in choice.topics)
+            if one.kind in choice.kinds
+            and (choice.topics is None or one.topic in choice.topics)
+            and (one.client is not None or not with_client)
         ]
         n_wanted = choice.n or len(open_to)
         if not open_to or n_wanted > len(open_to):
             raise SpecificationError(
                 f"scenarios: {n_wanted} wanted, but the pack has {len(open_to)} of these kinds "
-                "and topics"
+                f"and topics{' with a client to play' if with_client else ''}"
             )
         random.Random(choice.seed).shuffle(open_to)
         groups: dict[tuple[str, str], list[Scenario]] = {}
@@ -285,8 +291,9 @@ class _Hotlines(Frozen):
     hotlines: tuple[Hotline, ...]
 
 
+@cache
 def load_judging_pack(name: str = "counselling") -> JudgingPack:
-    """Return the judging part of a pack that ships.
+    """Return the judging part of a pack that ships; read once.
 
     Raises:
         NotFoundError: no such pack ships, or it has no such part.

@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 
 from qingting import __version__
 from qingting.core.canonical import digest_of
-from qingting.core.errors import QingtingError
+from qingting.core.errors import QingtingError, WaitingError
 from qingting.core.events import Event, EventName, Listener
 from qingting.engines.hardware import visible_gpus
 from qingting.engines.launch import JobOutcome, Launcher
 from qingting.engines.protocol import AnyJob
 from qingting.execution.executor import Executor
 from qingting.planning.build import Blueprint
-from qingting.planning.keys import ingredients, key_of
+from qingting.planning.keys import ingredients, key_of, without_key
 from qingting.planning.plan import source_digests, stale
 from qingting.stages.base import Context, Stage, function_of
 from qingting.store.artifacts import Artifact, ArtifactStore
@@ -32,12 +32,17 @@ from qingting.store.atomic import storage_errors
 
 
 class Failure(NamedTuple):
-    """Why a stage has no artifact. ``cause`` is the stage that failed first."""
+    """Why a stage has no artifact. ``cause`` is the stage that failed, or waits, first.
+
+    ``waits``: the code of what it waits for, where people have to do something before it can run;
+    that is no failure, but what needs it cannot run either.
+    """
 
     stage: str
     reason: str
     cause: str
     error: BaseException | None = None
+    waits: str = ""
 
 
 @dataclass(slots=True)
@@ -52,7 +57,17 @@ class RunResult:
     @property
     def first_failures(self) -> tuple[Failure, ...]:
         """Return the failures that were not caused by another one."""
-        return tuple(f for f in self.failures.values() if f.cause == f.stage)
+        return tuple(f for f in self.failures.values() if f.cause == f.stage and not f.waits)
+
+    @property
+    def waiting(self) -> tuple[Failure, ...]:
+        """Return what waits for people itself, not through another stage."""
+        return tuple(f for f in self.failures.values() if f.cause == f.stage and f.waits)
+
+    @property
+    def n_skipped(self) -> int:
+        """Return how many stages did not run because another failed."""
+        return sum(f.cause != f.stage and not f.waits for f in self.failures.values())
 
 
 class Runner:
@@ -100,7 +115,8 @@ class Runner:
             self._store.digests.save()
         self._say(
             "run_finished",
-            n_skipped=len(self._result.failures) - len(self._result.first_failures),
+            n_skipped=self._result.n_skipped,
+            n_waiting=sum(bool(f.waits) for f in self._result.failures.values()),
             n_run=self._result.n_run,
             n_cached=self._result.n_cached,
             n_failed=len(self._result.first_failures),
@@ -125,7 +141,8 @@ class Runner:
 
     def _skip(self, stage: Stage, cause: Failure) -> None:
         self._result.failures[stage.id] = cause._replace(stage=stage.id)
-        self._say("stage_skipped", stage, cause=cause.cause)
+        name: EventName = "stage_waiting" if cause.waits else "stage_skipped"
+        self._say(name, stage, cause=cause.cause)
 
     def _start_ready(
         self, waiting: dict[str, Stage], running: dict[Future[Artifact], Stage]
@@ -195,16 +212,17 @@ class Runner:
         artifacts = self._result.artifacts
         return {role: artifacts[i] for role, i in stage.inputs.items() if i in artifacts}
 
-    def _failed_inputs(self, stage: Stage) -> dict[str, str]:
+    def _absent_inputs(self, stage: Stage) -> dict[str, Failure]:
         failures = self._result.failures
-        return {role: failures[i].reason for role, i in stage.inputs.items() if i in failures}
+        return {role: failures[i] for role, i in stage.inputs.items() if i in failures}
 
     def _input_keys(self, stage: Stage) -> dict[str, str]:
-        failed = {role: f"failed:{reason}" for role, reason in self._failed_inputs(stage).items()}
+        absent = self._absent_inputs(stage).items()
+        failed = {role: without_key(failure.waits, failure.reason) for role, failure in absent}
         return {role: artifact.key for role, artifact in self._inputs(stage).items()} | failed
 
     def _key(self, stage: Stage) -> str:
-        sources = source_digests(stage, self._store)
+        sources = source_digests(stage, self._store, self._inputs(stage))
         return key_of(stage, inputs=self._input_keys(stage), sources=sources)
 
     # -- doing ----------------------------------------------------------------------------------
@@ -220,8 +238,8 @@ class Runner:
 
     def _attempt(self, stage: Stage) -> Artifact:
         store = self._store
-        sources = source_digests(stage, store)
-        inputs = self._inputs(stage)
+        inputs, absent = self._inputs(stage), self._absent_inputs(stage)
+        sources = source_digests(stage, store, inputs)
         made_of = ingredients(stage, inputs=self._input_keys(stage), sources=sources)
         key = key_of(stage, inputs=self._input_keys(stage), sources=sources)
         input_digests = {role: artifact.digest for role, artifact in inputs.items()}
@@ -248,7 +266,8 @@ class Runner:
                     stage=stage,
                     inputs=inputs,
                     source_digests=sources,
-                    failures=self._failed_inputs(stage),
+                    failures={r: f.reason for r, f in absent.items() if not f.waits},
+                    waiting={r: f.waits for r, f in absent.items() if f.waits},
                     output=attempt / "output",
                     state=store.state(key, made_from=digest_of(input_digests)),
                     emit=emit,
@@ -288,6 +307,11 @@ class Runner:
 
     def _fail(self, stage: Stage, error: Exception) -> None:
         """Record a failure; an unexpected one keeps its traceback for whoever mends it."""
+        if isinstance(error, WaitingError):
+            said = str(error)
+            self._result.failures[stage.id] = Failure(stage.id, said, stage.id, waits=error.code)
+            self._say("stage_waiting", stage, reason=said)
+            return
         expected = isinstance(error, QingtingError)
         reason = str(error) if expected else f"{type(error).__name__}: {error}"
         self._result.failures[stage.id] = Failure(stage.id, reason, stage.id, error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,6 +161,50 @@ def answers_of_run(work: Path) -> Run:
         NotFoundError: the folder holds no finished report with answers.
     """
     store = ArtifactStore.for_reading(work)
+    ingredients = _ingredients(store, work)
+    inputs: Mapping[str, str] = ingredients["inputs"]
+    arms = [str(arm["id"]) for arm in ingredients["config"]["arms"]]
+    # scenarios are what a study is about; without them the held-out prompts serve
+    part = "scenarios" if "scenarios" in inputs else "prompts"
+    suffix = "/scenarios" if part == "scenarios" else ""
+    answers = answers_to(
+        _rows(store, inputs.get(part), "prompts.jsonl"),
+        {
+            arm: _rows(store, inputs.get(f"generate/{arm}{suffix}"), "responses.jsonl")
+            for arm in arms
+        },
+    )
+    if not answers:
+        raise NotFoundError(f"{work}: this run holds no answers to judge (evaluations.text is off)")
+    return Run(answers, ingredients["config"]["experiment"].get("judging"))
+
+
+def answers_to(
+    prompts: Iterable[Mapping[str, Any]],
+    responses_arms: Mapping[str, Iterable[Mapping[str, Any]]],
+) -> tuple[Answer, ...]:
+    """Return what arms said to prompts; an arm that said nothing to one has not answered it."""
+    known = {row["id"]: row for row in prompts}
+    return tuple(
+        _of_run(arm, row["text"], known[row["id"]])
+        for arm, rows in responses_arms.items()
+        for row in rows
+        if row["id"] in known and row["text"].strip()
+    )
+
+
+def arms_of_run(work: Path) -> tuple[tuple[str, ...], Mapping[str, Any] | None]:
+    """Return the arms of a finished run, and its experiment's ``judging`` section.
+
+    Raises:
+        NotFoundError: the folder holds no finished report.
+    """
+    config = _ingredients(ArtifactStore.for_reading(work), work)["config"]
+    return tuple(str(arm["id"]) for arm in config["arms"]), config["experiment"].get("judging")
+
+
+def _ingredients(store: ArtifactStore, work: Path) -> dict[str, Any]:
+    """Return what the newest report of a run was made from."""
     reports = [
         found
         for key in store.artifact_keys()
@@ -171,23 +215,9 @@ def answers_of_run(work: Path) -> Run:
             f"{work}: no finished run; name the work folder of `qingting run`, "
             "the one that holds artifacts/"
         )
-    report = max(reports, key=lambda artifact: str(artifact.manifest["finished"]))
-    ingredients = report.manifest["ingredients"]
-    inputs: Mapping[str, str] = ingredients["inputs"]
-    arms = [str(arm["id"]) for arm in ingredients["config"]["arms"]]
-    # scenarios are what a study is about; without them the held-out prompts serve
-    part = "scenarios" if "scenarios" in inputs else "prompts"
-    suffix = "/scenarios" if part == "scenarios" else ""
-    prompts = {row["id"]: row for row in _rows(store, inputs.get(part), "prompts.jsonl")}
-    answers = [
-        _of_run(arm, row["text"], prompts[row["id"]])
-        for arm in arms
-        for row in _rows(store, inputs.get(f"generate/{arm}{suffix}"), "responses.jsonl")
-        if row["id"] in prompts and row["text"].strip()
-    ]
-    if not answers:
-        raise NotFoundError(f"{work}: this run holds no answers to judge (evaluations.text is off)")
-    return Run(tuple(answers), ingredients["config"]["experiment"].get("judging"))
+    newest = max(reports, key=lambda artifact: str(artifact.manifest["finished"]))
+    ingredients: dict[str, Any] = newest.manifest["ingredients"]
+    return ingredients
 
 
 def _rows(store: ArtifactStore, key: str | None, name: str) -> list[dict[str, Any]]:

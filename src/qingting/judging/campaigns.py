@@ -19,11 +19,12 @@ from qingting.domains.judging_pack import JudgingPack, Scenario
 from qingting.judging.answers import Answer, check_complete
 from qingting.judging.audit import note
 from qingting.judging.blinding import blinded
+from qingting.judging.clients import system_prompt_of
 from qingting.judging.design import units_of
 from qingting.judging.tokens import new_public_id
 from qingting.spec.judging import CampaignSpec
 from qingting.spec.load import read_yaml, validated
-from qingting.stats.decision_rule import load_rule
+from qingting.stats.decision_rule import DecisionRule, load_rule
 from qingting.store.judging_tables import Arm, Campaign, Item, Response, Unit
 
 UNLIMITED = 1_000_000
@@ -51,6 +52,8 @@ class Created:
     n_judgments_per_rater: int
     n_hours: float
     warnings: tuple[str, ...]
+    is_new: bool = True
+    """False where the same study stood in the database already."""
 
 
 def load_campaign(path: Path) -> CampaignSpec:
@@ -75,19 +78,21 @@ def create_campaign(
     at_ms: int,
     actor: str,
     endpoints: Mapping[str, Mapping[str, str]] | None = None,
+    rule_file: Path | None = None,
 ) -> Created:
     """Return a new study in state ``draft``.
 
     Args:
         answers: of every arm to every item; empty only for live conversations.
         endpoints: arm to ``{"base_url", "model", "key_variable"}``, for live conversations.
+        rule_file: the rule of the decision; by default what the study's ``decision`` names.
 
     Raises:
         NotFoundError, SpecificationError, DataError: what is missing or contradictory.
     """
     is_live = spec.mode == "conversation" and spec.conversation.source == "live"
     arms = _arms(spec, answers, endpoints or {}, is_live=is_live)
-    rule = _rule(spec, arms)
+    rule = _rule(spec, arms, rule_file)
     wanted = [one for one in answers if one.arm in arms and one.language in spec.languages]
     if not is_live:
         if not wanted:
@@ -98,7 +103,7 @@ def create_campaign(
         name=spec.name,
         mode=spec.mode,
         state="draft",
-        spec=spec.model_dump(mode="json"),
+        spec=_frozen(spec),
         plan={},
         pack=pack.frozen_texts(),
         consent_version=pack.consent.version,
@@ -183,17 +188,34 @@ def _arms(
     return chosen
 
 
-def _rule(spec: CampaignSpec, arms: Sequence[str]) -> dict[str, Any] | None:
+def _frozen(spec: CampaignSpec) -> dict[str, Any]:
+    """Return the specification as a study keeps it, with what arms are told written out."""
+    frozen = spec.model_dump(mode="json")
+    if spec.mode == "conversation":
+        frozen["conversation"]["system_prompt"] = system_prompt_of(spec)
+    return frozen
+
+
+def _rule(spec: CampaignSpec, arms: Sequence[str], file: Path | None) -> dict[str, Any] | None:
     if spec.decision is None:
         return None
-    rule = load_rule(Path(spec.decision))
+    return rule_of_study(file or Path(spec.decision), arms).model_dump(mode="json")
+
+
+def rule_of_study(file: Path, arms: Sequence[str]) -> DecisionRule:
+    """Return the rule in a file, which speaks of arms of the study.
+
+    Raises:
+        NotFoundError: there is no such file.
+        SpecificationError: it is wrong, or names an arm that the study has not.
+    """
+    rule = load_rule(file)
     for role, arm in (("candidate", rule.candidate), ("baseline", rule.baseline)):
         if arm not in arms:
             raise SpecificationError(
-                f"{spec.decision}: {role}: {arm!r} is not an arm of the study."
-                f"{did_you_mean(arm, arms)}"
+                f"{file}: {role}: {arm!r} is not an arm of the study.{did_you_mean(arm, arms)}"
             )
-    return rule.model_dump(mode="json")
+    return rule
 
 
 class _Maker:
@@ -230,7 +252,7 @@ class _Maker:
         for one in answers:
             by_item.setdefault((one.ref, one.language), []).append(one)
         if is_live:
-            chosen = self.pack.choose(self.spec.scenarios)
+            chosen = self.pack.choose(self.spec.scenarios, with_client=True)
             by_item = {(one.id, language): [] for one in chosen for language in self.spec.languages}
         for (ref, language), given in sorted(by_item.items()):
             item = self._item(ref, language, scenarios.get(ref), given)
@@ -441,9 +463,12 @@ def find_campaign(session: Session, name: str | None) -> Campaign:
             return campaigns[0]
         names = ", ".join(one.name for one in campaigns) or "none"
         raise NotFoundError(f"which study? This database holds: {names}")
-    for one in campaigns:
-        if name in (one.name, one.public_id):
-            return one
+    found = [one for one in campaigns if name in (one.name, one.public_id)]
+    if len(found) > 1:
+        ids = ", ".join(f"{one.public_id} ({one.state})" for one in found)
+        raise NotFoundError(f"{len(found)} studies are called {name!r}; name one by its id: {ids}")
+    if found:
+        return found[0]
     known = [one.name for one in campaigns]
     raise NotFoundError(
         f"no study {name!r}.{did_you_mean(name, known)} Studies: {', '.join(known) or 'none'}"

@@ -14,6 +14,7 @@ import numpy as np
 from sqlalchemy import and_, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
+from qingting.judging import live
 from qingting.judging.choosing_work import Work, choose_work, needs_rest
 from qingting.judging.forms import Form, check_form
 from qingting.judging.people import has_consented
@@ -31,7 +32,6 @@ from qingting.store.judging_tables import (
     Arm,
     Assignment,
     Campaign,
-    Conversation,
     Item,
     Judgment,
     Rater,
@@ -245,7 +245,7 @@ def submit(
         language=rater.language,
     )
     _hold_again(session, assignment, unit, language=rater.language)
-    _check_conversation(session, campaign, assignment, language=rater.language)
+    live.end(session, campaign, assignment, language=rater.language)
     judgment = _judgment(submission, form, assignment, at_ms=at_ms)
     session.add(judgment)
     assignment.state = "done"
@@ -271,18 +271,18 @@ def _hold_again(session: Session, assignment: Assignment, unit: Unit, *, languag
     assignment.state = "leased"
 
 
-def _check_conversation(
-    session: Session, campaign: Campaign, assignment: Assignment, *, language: str
-) -> None:
-    conversation = campaign.spec["conversation"]
-    if campaign.mode != "conversation" or conversation["source"] != "live":
-        return
-    if assignment.role not in ("main", "repeat"):
-        return  # calibration items are written conversations
-    found = session.scalar(select(Conversation).where(Conversation.assignment_id == assignment.id))
-    n_said = sum(turn["role"] == "user" for turn in found.turns) if found else 0
-    if n_said < int(conversation["min_turns"]):
-        raise JudgingError("conversation_short", language=language)
+def hold(
+    session: Session, campaign: Campaign, rater: Rater, public_id: str, *, at_ms: int
+) -> Assignment:
+    """Return a rater's own assignment with its lease begun anew, for work that takes a while.
+
+    Raises:
+        JudgingError: it is not this rater's, is done, or was finished by others meanwhile.
+    """
+    assignment, unit = _own_for_update(session, rater, public_id)
+    _hold_again(session, assignment, unit, language=rater.language)
+    assignment.expires_ms = at_ms + _lease_ms(campaign)
+    return assignment
 
 
 def _judgment(
@@ -344,7 +344,7 @@ def undo_last(
     if assignment.role == "training":  # its feedback has been seen
         raise JudgingError("undo_too_late", language=rater.language)
     assignment.state = "leased"
-    assignment.expires_ms = at_ms + round(float(campaign.spec["lease_minutes"]) * 60_000)
+    assignment.expires_ms = at_ms + _lease_ms(campaign)
     session.delete(judgment)
     session.flush()
     return assignment, judgment

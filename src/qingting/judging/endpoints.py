@@ -11,6 +11,21 @@ KEY_VARIABLE = "QINGTING_ENDPOINT_KEY"
 """The variable that holds the key of endpoints which ask for one; keys are never stored."""
 
 
+def parse_endpoint(text: str, *, option: str) -> dict[str, str]:
+    """Return ``{"base_url", "model"}`` of ``URL#MODEL``.
+
+    Raises:
+        SpecificationError: it is not of the form, or holds a key.
+    """
+    url, _, model = text.partition("#")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc or not model:
+        raise SpecificationError([Problem(option, f"{text!r} is not http(s)://HOST[…]#MODEL")])
+    if parts.username or parts.password:
+        raise SpecificationError([Problem(option, f"keys go into {KEY_VARIABLE}, not the address")])
+    return {"base_url": url, "model": model}
+
+
 def parse_endpoints(texts: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return arm to ``{"base_url", "model"}``.
 

@@ -73,6 +73,15 @@ MESSAGES: dict[str, dict[str, str]] = {
         "zh": "同时进行的对话太多了，请一分钟后再试。您写的话还在。",
         "en": "Too many conversations are going on; try again in a minute. What you wrote is kept.",
     },
+    "conversation_waits": {
+        "zh": "对方还没有说完，请等一等再发。您写的话还在。",
+        "en": "The other side has not finished; wait a moment before you go on. What you wrote is "
+        "kept.",
+    },
+    "not_a_conversation": {
+        "zh": "这一条不是现场对话。",
+        "en": "This item is no live conversation.",
+    },
     "model_silent": {
         "zh": "对方暂时没有回应。您说过的话都保存了，请再试一次，或跳过这一条。",
         "en": "There is no answer at the moment. Everything you said is saved; try again, or skip "

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from qingting.core.canonical import canonical_json, digest_of, digest_of_file
 from qingting.core.errors import DataError, NotFoundError, StoreError
+from qingting.judging import transcripts
 from qingting.judging.audit import note
 from qingting.judging.scrubbing import scrub
 from qingting.store.atomic import storage_errors, sync_file, sync_folder
@@ -38,6 +39,8 @@ from qingting.store.judging_tables import (
 FORMAT_VERSION = 1
 JUDGMENTS = "judgments.jsonl"
 ASSIGNMENTS = "assignments.jsonl"
+CONVERSATIONS = "conversations.jsonl"
+"""Live conversations; only in snapshots of studies that have them."""
 SUPERSEDED = "SUPERSEDED"
 """The file that marks a snapshot which must not be used any more."""
 
@@ -76,6 +79,7 @@ DICTIONARY: Mapping[str, Mapping[str, str]] = {
         "skip_reason": "code",
         "sequence": "place in the rater's own order",
     },
+    CONVERSATIONS: transcripts.FIELDS,
     "raters.jsonl": {
         "rater": "pseudonym",
         "credential": "licensed, trainee, researcher or lay, as the owner stated",
@@ -119,6 +123,8 @@ class SnapshotData(NamedTuple):
     assignments: list[dict[str, Any]]
     raters: list[dict[str, Any]]
     references: list[dict[str, Any]]
+    conversations: list[dict[str, Any]]
+    """Live ones; empty in other studies."""
 
 
 def freeze(database: Database, campaign_id: int, *, into: Path, at_ms: int, actor: str) -> Frozen:
@@ -135,7 +141,7 @@ def freeze(database: Database, campaign_id: int, *, into: Path, at_ms: int, acto
         if not data.judgments:
             raise DataError(f"{campaign.name}: there is no judgment to freeze yet")
         tables = _tables(data)
-        digest = digest_of({name: digest_of(rows) for name, rows in tables.items()})
+        digest = _digest(tables)
         folder = into / digest
         known = session.scalar(select(Snapshot).where(Snapshot.digest == digest))
         pseudonyms = sorted({row["rater"] for row in data.judgments})
@@ -163,6 +169,22 @@ def freeze(database: Database, campaign_id: int, *, into: Path, at_ms: int, acto
     return Frozen(digest, folder, len(data.judgments), len(pseudonyms), True)
 
 
+def content_digest(session: Session, campaign: Campaign) -> str:
+    """Return the digest that a snapshot would have if it were frozen now.
+
+    Raises:
+        DataError: there is no judgment yet.
+    """
+    data = gather(session, campaign)
+    if not data.judgments:
+        raise DataError(f"{campaign.name}: there is no judgment to freeze yet")
+    return _digest(_tables(data))
+
+
+def _digest(tables: Mapping[str, Any]) -> str:
+    return digest_of({name: digest_of(rows) for name, rows in tables.items()})
+
+
 def gather(session: Session, campaign: Campaign) -> SnapshotData:
     """Return a study's judgments and all that is needed to analyse them; no names of raters."""
     arms = _arms(session, campaign)
@@ -171,8 +193,10 @@ def gather(session: Session, campaign: Campaign) -> SnapshotData:
         for one in session.scalars(select(Rater).where(Rater.campaign_id == campaign.id))
     }
     sizes, n_masked = _sizes(session, campaign, arms)
+    talks = transcripts.transcripts(session, campaign)
     judgments: list[dict[str, Any]] = []
     assignments: list[dict[str, Any]] = []
+    conversations: list[dict[str, Any]] = []
     for assignment, unit, item, judgment in session.execute(
         select(Assignment, Unit, Item, Judgment)
         .join(Unit, Unit.id == Assignment.unit_id)
@@ -190,9 +214,20 @@ def gather(session: Session, campaign: Campaign) -> SnapshotData:
                 "sequence": assignment.sequence,
             }
         )
+        talk, row = talks.get(assignment.id), None
         if judgment is not None:
-            row = _judgment_row(shared, assignment, unit, item, judgment, sizes)
-            judgments.append({"judgment": len(judgments) + 1, "mode": campaign.mode} | row)
+            row = {"judgment": len(judgments) + 1, "mode": campaign.mode}
+            row |= _judgment_row(shared, assignment, unit, item, judgment, sizes)
+            if talk is not None:
+                row |= {
+                    "n_characters": [len(talk.shown)],
+                    "n_format_marks": [n_format_marks(talk.original)],
+                }
+            judgments.append(row)
+        if talk is not None:
+            conversations.append(talk.row(row, shared | {"language": item.language}))
+            if unit.arm_id is not None:
+                n_masked[arms[unit.arm_id]] += talk.n_masked
     study = {
         "spec": campaign.spec,
         "rubric": campaign.pack["rubric"],
@@ -203,7 +238,12 @@ def gather(session: Session, campaign: Campaign) -> SnapshotData:
         "state": campaign.state,
     }
     return SnapshotData(
-        study, judgments, assignments, _rater_rows(session, raters), _references(session, campaign)
+        study,
+        judgments,
+        assignments,
+        _rater_rows(session, raters),
+        _references(session, campaign),
+        conversations,
     )
 
 
@@ -339,6 +379,7 @@ def _tables(data: SnapshotData) -> dict[str, Any]:
         ASSIGNMENTS: data.assignments,
         "raters.jsonl": data.raters,
         "references.jsonl": data.references,
+        **({CONVERSATIONS: data.conversations} if data.conversations else {}),
     }
 
 
@@ -432,12 +473,17 @@ def read_snapshot(folder: Path) -> SnapshotData:
     for name, digest in manifest["files"].items():
         if not (folder / name).is_file() or digest_of_file(folder / name) != digest:
             raise StoreError(f"{folder / name}: changed since it was frozen; freeze again")
+
+    def rows(name: str) -> list[dict[str, Any]]:
+        return [orjson.loads(line) for line in (folder / name).read_bytes().splitlines()]
+
     return SnapshotData(
         orjson.loads((folder / "study.json").read_bytes()),
-        *(
-            [orjson.loads(line) for line in (folder / name).read_bytes().splitlines()]
-            for name in (JUDGMENTS, ASSIGNMENTS, "raters.jsonl", "references.jsonl")
-        ),
+        rows(JUDGMENTS),
+        rows(ASSIGNMENTS),
+        rows("raters.jsonl"),
+        rows("references.jsonl"),
+        rows(CONVERSATIONS) if CONVERSATIONS in manifest["files"] else [],
     )
 
 

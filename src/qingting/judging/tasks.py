@@ -8,10 +8,11 @@ from typing import Any, cast
 from sqlalchemy import Integer, Table, bindparam, func, select
 from sqlalchemy.orm import Session
 
+from qingting.judging import live
+from qingting.judging.live import Talk
 from qingting.store.judging_tables import (
     Assignment,
     Campaign,
-    Conversation,
     Item,
     Judgment,
     Rater,
@@ -43,8 +44,8 @@ class Task:
     sides: tuple[Side, ...]
     is_live: bool
     """Whether the rater talks with the model; ``turns`` then grows."""
-    given: dict[str, Any] | None = None
-    """The judgment that was undone, to begin from."""
+    talk: Talk | None = None
+    """How a live conversation stands."""
 
 
 @dataclass(frozen=True)
@@ -56,24 +57,15 @@ class Progress:
     n_planned: int
 
 
-def task_of(session: Session, campaign: Campaign, assignment: Assignment) -> Task:
-    """Return what the rater of an assignment sees."""
+def task_of(session: Session, campaign: Campaign, assignment: Assignment, *, at_ms: int) -> Task:
+    """Return what the rater of an assignment sees now."""
     unit, item = _unit_and_item(session, assignment)
-    is_live = (
-        campaign.mode == "conversation"
-        and campaign.spec["conversation"]["source"] == "live"
-        and assignment.role in ("main", "repeat")
-    )
-    turns = item.turns
+    turns = tuple(_plain(turn) for turn in item.turns)
+    talk: Talk | None = None
     sides: tuple[Side, ...] = ()
-    if is_live:
-        found = session.scalar(
-            select(Conversation).where(Conversation.assignment_id == assignment.id)
-        )
-        turns = [
-            {"role": turn["role"], "content": turn.get("shown", turn["content"])}
-            for turn in (found.turns if found else [])
-        ]
+    if live.is_live(campaign, assignment):
+        talk = live.talk_of(session, campaign, assignment, item, at_ms=at_ms)
+        turns = live.turns_seen(session, campaign, assignment, at_ms=at_ms)
     else:
         sides = _sides(session, campaign, assignment, unit)
     return Task(
@@ -83,9 +75,10 @@ def task_of(session: Session, campaign: Campaign, assignment: Assignment) -> Tas
         is_distressing=item.is_distressing,
         is_training=assignment.role == "training",
         background=item.background,
-        turns=tuple(_plain(turn) for turn in turns),
+        turns=turns,
         sides=sides,
-        is_live=is_live,
+        is_live=talk is not None,
+        talk=talk,
     )
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qingting.core.errors import NotFoundError, Problem, SpecificationError, did_you_mean
 from qingting.data.repair import Repair
@@ -15,6 +14,7 @@ from qingting.engines.protocol import Runtime
 from qingting.models.resolve import ResolvedModel, read_config, resolve, shipped_pretraining_record
 from qingting.models.shipped import stated_licence
 from qingting.planning.arms import Arm, arms_of, deviations, unfair_deviations
+from qingting.planning.installed import installed_versions
 from qingting.planning.runtime import (
     resolve_memory,
     resolve_runtime,
@@ -22,6 +22,9 @@ from qingting.planning.runtime import (
 )
 from qingting.spec.experiment import Evaluations, Experiment
 from qingting.stages.base import ARM_KINDS, VERSIONS, Stage
+
+if TYPE_CHECKING:
+    from qingting.judging.run_studies import StudyPlace
 
 _ENGINE = "native"
 _ENGINE_PACKAGES = ("torch", "transformers", "peft", "tokenizers", "safetensors")
@@ -44,8 +47,15 @@ class Blueprint:
     obstacles: tuple[Problem, ...]
 
 
-def build(experiment: Experiment, *, base: Path) -> Blueprint:
-    """Return the stages of an experiment; paths in it are relative to ``base``.
+def build(
+    experiment: Experiment, *, base: Path, study_place: StudyPlace | None = None
+) -> Blueprint:
+    """Return the stages of an experiment.
+
+    Args:
+        experiment: what is asked.
+        base: the folder that its paths are relative to.
+        study_place: where a study of it lives; only those that run or read stages need one.
 
     Raises:
         SpecificationError: everything that cannot be resolved, at once.
@@ -54,7 +64,7 @@ def build(experiment: Experiment, *, base: Path) -> Blueprint:
 
     # imported here because they build on this module
     builders = {"classification": ClassificationBuilder, "generation": GenerationBuilder}
-    return builders.get(experiment.task, Builder)(experiment, base).build()
+    return builders.get(experiment.task, Builder)(experiment, base, study_place).build()
 
 
 class Builder:
@@ -64,9 +74,12 @@ class Builder:
     data_stage = "prepare_data"
     prompts_stage: str | None = "prepare_prompts"
 
-    def __init__(self, experiment: Experiment, base: Path) -> None:
+    def __init__(
+        self, experiment: Experiment, base: Path, study_place: StudyPlace | None = None
+    ) -> None:
         self.experiment = experiment
         self.base = base
+        self.study_place = study_place
         self.problems: list[Problem] = []
         self.obstacles: list[Problem] = []
         self.stages: list[Stage] = []
@@ -157,14 +170,10 @@ class Builder:
                         f"Known: {', '.join(Repair)}.",
                     )
                 )
-        judging = self.experiment.judging
-        if judging is not None and judging.domain not in pack_names():
-            self.problems.append(
-                Problem(
-                    "judging.domain",
-                    f"no pack {judging.domain!r} ships.{did_you_mean(judging.domain, pack_names())}",
-                )
-            )
+        if self.experiment.judging is not None:
+            from qingting.planning.build_judging import judging_problems  # brings a database layer
+
+            self.problems += judging_problems(self.experiment, base=self.base)
         text = self.experiment.evaluations.text
         for name in text.metrics if text else ():
             if name not in METRICS:
@@ -212,7 +221,7 @@ class Builder:
                 "system_prompt": self._system_prompt(),
             },
             sources=data_sources,
-            versions={"numpy": _installed("numpy")},
+            versions=installed_versions(("numpy",)),
         )
         self._add(
             "prepare_prompts",
@@ -443,6 +452,12 @@ class Builder:
             "schedule": "schedule",
             "analysis": "analyse",
         }
+        if "prepare_scenarios" in known:
+            from qingting.planning.build_judging import judging_stages
+
+            judged = judging_stages(self.experiment, arms, base=self.base, place=self.study_place)
+            self.stages += judged
+            inputs |= {stage.kind: stage.id for stage in judged}
         if self.prompts_stage is not None:
             inputs["prompts"] = self.prompts_stage
         for part in ("knowledge", "scenarios"):
@@ -488,15 +503,3 @@ def _model_record(model: ResolvedModel) -> dict[str, Any]:
         "architecture": architectures[0] if architectures else "unknown until fetched",
         "licence": stated_licence(model.folder) if model.folder else None,
     }
-
-
-def installed_versions(packages: tuple[str, ...]) -> dict[str, str]:
-    """Return the installed version of each package; they enter keys."""
-    return {package: _installed(package) for package in packages}
-
-
-def _installed(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "absent"

@@ -9,7 +9,8 @@ from qingting.core.errors import Problem
 from qingting.models.resolve import read_config
 from qingting.models.templates import max_positions
 from qingting.planning.arms import Arm
-from qingting.planning.build import METRIC_PACKAGES, Builder, installed_versions
+from qingting.planning.build import METRIC_PACKAGES, Builder
+from qingting.planning.installed import installed_versions
 from qingting.stages.base import VERSIONS, Stage
 
 
@@ -39,6 +40,10 @@ class TextBuilder(Builder):
                             f"does not apply to task: {experiment.task}; leave it out",
                         )
                     )
+        if experiment.judging is not None:
+            self.problems.append(
+                Problem("judging", f"does not apply to task: {experiment.task}; leave it out")
+            )
         for model in experiment.models:
             folder = self.models[model.label].folder if model.label in self.models else None
             limit = max_positions(read_config(folder)) if folder is not None else None

@@ -14,10 +14,15 @@ def key_of(stage: Stage, *, inputs: Mapping[str, str], sources: Mapping[str, str
 
     Args:
         stage: the stage.
-        inputs: role → key of the input, or ``failed:…`` for an optional one that failed.
+        inputs: role → key of the input, or what ``without_key`` gives for one that there is not.
         sources: role → digest of the file or folder read.
     """
     return digest_of(ingredients(stage, inputs=inputs, sources=sources))
+
+
+def without_key(waits: str, reason: str) -> str:
+    """Return what stands in a key for an optional input that waits for people, or that failed."""
+    return f"waiting:{waits}" if waits else f"failed:{reason}"
 
 
 def ingredients(

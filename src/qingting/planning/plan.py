@@ -8,21 +8,30 @@ from typing import Any, Literal
 
 import orjson
 
-from qingting.core.errors import NotFoundError, StoreError
+from qingting.core.errors import DataError, NotFoundError, StoreError, WaitingError
 from qingting.planning.build import Blueprint
-from qingting.planning.keys import explain, ingredients, key_of
+from qingting.planning.keys import explain, ingredients, key_of, without_key
 from qingting.stages.base import Stage
 from qingting.store.artifacts import MANIFEST, Artifact, ArtifactStore
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedStage:
-    """One stage and what would happen to it; ``reason`` is in plain words."""
+    """One stage and what would happen to it; ``reason`` is in plain words.
+
+    ``waits`` is the code of what a waiting stage waits for, empty otherwise.
+    """
 
     stage: Stage
     key: str | None
-    status: Literal["cached", "to do", "blocked"]
+    status: Literal["cached", "to do", "blocked", "waiting"]
     reason: str
+    waits: str = ""
+
+    @property
+    def as_input(self) -> str:
+        """Return what stands for it in the key of a stage that may do without."""
+        return self.key or without_key(self.waits, "blocked")
 
 
 def make_plan(blueprint: Blueprint, store: ArtifactStore) -> tuple[PlannedStage, ...]:
@@ -43,33 +52,43 @@ def _plan_stage(
     before = {role: planned[identity] for role, identity in stage.inputs.items()}
     for role, earlier in before.items():
         if earlier.key is None and role not in stage.optional:
-            return PlannedStage(stage, None, "blocked", f"needs {earlier.stage.id}")
+            status: Literal["waiting", "blocked"] = "waiting" if earlier.waits else "blocked"
+            return PlannedStage(stage, None, status, f"needs {earlier.stage.id}", earlier.waits)
     try:
-        sources = source_digests(stage, store)
-    except NotFoundError as error:
+        found = {r: store.find(e.key) for r, e in before.items() if e.key is not None}
+        there = {role: artifact for role, artifact in found.items() if artifact is not None}
+        sources = source_digests(stage, store, there)
+    except WaitingError as error:
+        return PlannedStage(stage, None, "waiting", str(error), error.code)
+    except (NotFoundError, DataError, StoreError) as error:
         return PlannedStage(stage, None, "blocked", str(error))
-    inputs = {role: earlier.key or "failed:blocked" for role, earlier in before.items()}
+    inputs = {role: earlier.as_input for role, earlier in before.items()}
     key = key_of(stage, inputs=inputs, sources=sources)
-    waiting = [p.stage.id for p in before.values() if p.status != "cached"]
+    first = [p.stage.id for p in before.values() if p.status == "to do"]
     artifact = store.find(key)
-    if artifact is not None and not waiting:
+    if artifact is not None and not first:
         mismatch = stale(artifact, {r: store.find(p.key or "") for r, p in before.items()}, store)
         if mismatch is None:
             return PlannedStage(stage, key, "cached", "")
         return PlannedStage(stage, key, "to do", mismatch)
     if artifact is not None:
-        return PlannedStage(
-            stage, key, "to do", f"{waiting[0]} runs first, then this may be cached"
-        )
+        return PlannedStage(stage, key, "to do", f"{first[0]} runs first, then this may be cached")
     if stage.id not in latest:
         return PlannedStage(stage, key, "to do", "never run")
     now = ingredients(stage, inputs=inputs, sources=sources)
     return PlannedStage(stage, key, "to do", explain(latest[stage.id], now))
 
 
-def source_digests(stage: Stage, store: ArtifactStore) -> dict[str, str]:
-    """Return the digest of everything a stage reads from outside the work folder."""
-    digests = {}
+def source_digests(
+    stage: Stage, store: ArtifactStore, inputs: Mapping[str, Artifact]
+) -> dict[str, str]:
+    """Return the digest of everything a stage reads from outside the work folder.
+
+    Raises:
+        NotFoundError: a model is not on this machine yet.
+        WaitingError: people have to do something first.
+    """
+    digests = dict(stage.outside(inputs))
     for role, path in stage.sources.items():
         if str(path).startswith("/not-fetched/"):
             raise NotFoundError(f"{path.name}: not on this machine yet")

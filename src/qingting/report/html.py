@@ -14,10 +14,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from ruamel.yaml import YAML
 
-from qingting.report import charts, cost_tables, labels, tables
+from qingting.report import charts, cost_tables, judging_tables, labels, tables
+from qingting.report.file_names import PAGE, WORDS, WORDS_ZH
 from qingting.report.findings import Findings
 from qingting.report.quantities import count, plain
-from qingting.report.results import Advice, ArmResult, Example, Finding, Question, Results
+from qingting.report.results import (
+    Advice,
+    ArmResult,
+    Example,
+    Finding,
+    Outcomes,
+    Question,
+    Results,
+)
 from qingting.report.texts import Bilingual, both, text, text_for
 from qingting.report.words_labels import summary_of
 
@@ -67,11 +76,13 @@ def render_html(results: Results) -> str:
     return page.replace("@style-digest@", digest, 1)
 
 
-def sections_of(task: str) -> tuple[str, ...]:
-    """Return the sections of a task's report in their order."""
+def sections_of(task: str, *, has_study: bool = False) -> tuple[str, ...]:
+    """Return the sections of a task's report in their order; what people judged comes early."""
     kept = [name for name in SECTIONS if name not in _ABSENT.get(task, ())]
     if task == "classification":
         kept.insert(kept.index("contrasts"), "labels")
+    if has_study:
+        kept.insert(kept.index("answer") + 1, "judging")
     return tuple(kept)
 
 
@@ -146,7 +157,7 @@ def _context(results: Results) -> dict[str, Any]:
         "outcomes": outcomes,
         "measurements": measurements,
         "findings": findings,
-        "sections": sections_of(outcomes.task),
+        "sections": sections_of(outcomes.task, has_study=outcomes.judging is not None),
         "language": "en" if languages.get("en", 0) > languages.get("zh", 0) else "zh",
         "summary": summary_of(results),
         "level": tables.level_of(findings),
@@ -186,6 +197,20 @@ def _context(results: Results) -> dict[str, Any]:
         ),
         "seeds": seeds_of(findings),
         "specification": specification_yaml(outcomes.specification),
+        **_study(outcomes),
+    }
+
+
+def _study(outcomes: Outcomes) -> dict[str, Any]:
+    study = outcomes.judging
+    if study is None:
+        return {"study": None}
+    return {
+        "study": study,
+        "study_standing": judging_tables.standing(study),
+        "study_tables": judging_tables.study_tables(study.findings) if study.findings else None,
+        "study_digests": judging_tables.digests(study),
+        "study_files": {"page": PAGE, "words": WORDS, "words_zh": WORDS_ZH},
     }
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
-from qingting.report import cost_tables, labels, tables
+from qingting.report import cost_tables, judging_tables, labels, tables
+from qingting.report.file_names import WORDS, WORDS_ZH
 from qingting.report.findings import Findings
 from qingting.report.html import sections_of, seeds_of, specification_yaml
 from qingting.report.results import Advice, Question, Results
+from qingting.report.results_judging import StudyResult
 from qingting.report.tables import Cell, Row, Table
 from qingting.report.texts import Bilingual, text
 from qingting.report.words_labels import summary_of
@@ -22,6 +24,7 @@ def render_markdown(results: Results) -> str:
     findings = Findings(outcomes)
     summary = summary_of(results)
     sections, say = sections_of(outcomes.task), findings.words
+    study = outcomes.judging
     level = tables.level_of(findings)
     asked = outcomes.question
     if isinstance(asked, Question):
@@ -39,6 +42,7 @@ def render_markdown(results: Results) -> str:
         _sentences(text("answer_inconclusive"), summary.open),
         _sentences(text("answer_failures"), summary.failures),
         _sentences(text("answer_limits"), summary.limits),
+        *(_judging(study) if study is not None else ()),
         _heading("section_overview"),
         _paragraph(text("overview_intro", level=level)),
         render_table(tables.overview_table(findings)),
@@ -179,6 +183,34 @@ def _quality(findings: Findings) -> list[str]:
         caption = text("quality_caption", language=text(language or "all_languages"))
         parts.append(render_table(tables.score_table(findings, mine, caption, with_language=False)))
         parts.append(render_table(tables.signature_table(findings, mine)))
+    return parts
+
+
+def _judging(study: StudyResult) -> list[str]:
+    """Return what people judged: words first, then tables."""
+    digests = judging_tables.digests(study)
+    parts = [
+        _heading("section_judging"),
+        _paragraph(text("judging_intro")),
+        *(_paragraph(sentence) for sentence in judging_tables.standing(study)),
+    ]
+    found = study.findings
+    if found is not None:
+        made = judging_tables.study_tables(found)
+        parts += [
+            *(inline(words) for words in found.words.zh),
+            *(inline(words) for words in found.words.en),
+            f"### {_line(text('judging_safety_title'))}",
+            render_table(made.safety),
+            render_table(made.arms),
+            _paragraph(text("judging_scores_note")),
+            *(render_table(one) for one in made.contrasts),
+            render_table(made.agreement),
+            f"{_line(text('judging_whole'))} [{WORDS_ZH}]({WORDS_ZH}) · [{WORDS}]({WORDS})",
+            _paragraph(text("judging_whole_note")),
+        ]
+    if digests is not None:
+        parts.append(_paragraph(digests))
     return parts
 
 

@@ -11,33 +11,19 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from qingting.report.results_judging import StudyResult
+from qingting.report.results_values import Interval as Interval
+from qingting.report.results_values import MissingValue as MissingValue
+from qingting.report.results_values import Number as Number
 from qingting.spec.base import Frozen
 from qingting.spec.experiment import Task
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 added ``outcomes.judging``; files of version 1 are read as they are."""
 
 
 def _is_none(value: object) -> bool:
     return value is None
-
-
-class MissingValue(Frozen):
-    """Why there is no value."""
-
-    missing: str
-
-
-Number = float | MissingValue
-"""A finite number, or why there is none."""
-
-
-class Interval(Frozen):
-    """A confidence interval; ``method`` says how it was computed."""
-
-    low: float
-    high: float
-    confidence_level: float
-    method: str
 
 
 class Score(Frozen):
@@ -325,6 +311,11 @@ class Outcomes(Frozen):
     rankings: tuple[Ranking, ...]
     baselines: tuple[Baseline, ...]
     references: tuple[ReferenceScore, ...] = ()
+    judging: StudyResult | None = Field(
+        None,
+        exclude_if=_is_none,
+        description="What people judged; absent where the experiment has no `judging`.",
+    )
     examples: tuple[Example, ...]
     advice: tuple[Advice, ...]
     versions: dict[str, str]
@@ -378,6 +369,6 @@ class Measurements(Frozen):
 class Results(Frozen):
     """The whole file."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     outcomes: Outcomes
     measurements: Measurements

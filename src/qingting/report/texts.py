@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from qingting.report.texts_judging import JUDGING_TEXTS
 from qingting.report.texts_sentences import SENTENCES
 from qingting.report.texts_tasks import TASK_TEXTS
 
@@ -456,5 +457,6 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     **_METHOD,
     **SENTENCES,
     **TASK_TEXTS,
+    **JUDGING_TEXTS,
 }
 """Key → (Chinese, English); ``{name}`` stands for a value."""

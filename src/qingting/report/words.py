@@ -323,14 +323,15 @@ def limit_sentences(results: Results) -> tuple[Bilingual, ...]:
     small = bool(sizes) and max(sizes) < SMALL_MODEL_PARAMETERS
     seeds = {arm.seed for arm in outcomes.arms if arm.seed is not None}
     shipped = SHIPPED_PACK in outcomes.data.sources
+    is_judged = outcomes.judging is not None and outcomes.judging.findings is not None
     say = partial(text_for, outcomes.task)
     return (
         say("limit_synthetic" if shipped else "limit_same_source"),
         *((say("limit_small", largest=parameters(max(sizes))),) if small else ()),
-        say("limit_no_humans"),
+        say("limit_humans" if is_judged else "limit_no_humans"),
         say("limit_overlap"),
         say("limit_clinical"),
-        say("limit_safety"),
+        say("limit_safety_judged" if is_judged else "limit_safety"),
         say("limit_seed") if len(seeds) < 2 else say("limit_seeds", n=len(seeds)),
     )
 

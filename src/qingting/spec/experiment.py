@@ -194,7 +194,7 @@ class Experiment(Frozen):
     analysis: AnalysisSpec = AnalysisSpec()
     judging: CampaignSpec | None = Field(
         None,
-        description="Have every arm answer scenarios, for `qingting judge create --run`.",
+        description="Have every arm answer scenarios, and people judge the answers blind.",
         exclude_if=_is_none,
     )
     report: ReportSpec = ReportSpec()

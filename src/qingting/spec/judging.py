@@ -79,8 +79,23 @@ class ConversationSpec(Frozen):
     )
     min_turns: PositiveInt = Field(3, description="Turns of the client before it may be judged.")
     max_turns: PositiveInt = Field(8, description="Turns of the client after which it ends.")
-    delay_s: UnitInterval = Field(1.0, description="Silence before an answer, the same for all.")
-    characters_per_s: Positive = Field(25.0, description="Pace of an answer, the same for all.")
+    delay_s: Annotated[float, Field(gt=0.0, le=120.0)] = Field(
+        6.0,
+        description="live: silence before an answer, the same for every arm; an answer that takes "
+        "longer waits for the next multiple of it.",
+    )
+    characters_per_s: Positive = Field(
+        25.0, description="live: pace of an answer, the same for every arm."
+    )
+    temperature: Annotated[float, Field(ge=0.0, le=2.0)] = Field(
+        0.0, description="Of every arm's answers."
+    )
+    repetition_penalty: Annotated[float, Field(ge=1.0, le=2.0)] | None = Field(
+        None, description="Of every arm's answers; sent to servers that know it where given."
+    )
+    system_prompt: str | None = Field(
+        None, description="What every arm is told first; the domain pack's where null."
+    )
 
     @model_validator(mode="after")
     def _turns_are_ordered(self) -> ConversationSpec:

@@ -36,6 +36,9 @@ STAGES = MappingProxyType(
         "benchmark": "qingting.stages.benchmark:run",
         "evaluate": "qingting.stages.evaluate:run",
         "analyse": "qingting.stages.analyse:run",
+        "judge": "qingting.stages.judge:run",
+        "collect": "qingting.stages.collect:run",
+        "analyse_judgments": "qingting.stages.analyse_judgments:run",
         "report": "qingting.stages.report:run",
     }
 )
@@ -44,7 +47,14 @@ STAGES = MappingProxyType(
 ARM_KINDS = ("train", "export", "generate", "score", "predict", "benchmark", "evaluate")
 """Kinds of stage that belong to one arm, in their order."""
 
-VERSIONS = MappingProxyType(dict.fromkeys(STAGES, 1))
+OUTSIDE = MappingProxyType({"collect": "qingting.stages.collect:outside"})
+"""Kind of stage → the function that says what stands outside of the work folder now.
+
+What it returns enters the key beside the digests of the sources, so that a change there is found;
+it raises ``WaitingError`` while people have to do something first.
+"""
+
+VERSIONS = MappingProxyType({**dict.fromkeys(STAGES, 1), "report": 2})
 """Kind of stage → its version, part of every key. A change of what a stage computes raises it
 here; ``scripts/record_stage_sources.py`` then notes the new source, and a test fails until it does.
 """
@@ -74,6 +84,18 @@ class Stage:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What the work needs but does not change its result: display names, placement."""
 
+    def outside(self, inputs: Mapping[str, Artifact]) -> Mapping[str, str]:
+        """Return what enters the key from outside of the work folder; most kinds have nothing.
+
+        Raises:
+            WaitingError: people have to do something first.
+        """
+        if self.kind not in OUTSIDE:
+            return {}
+        module, name = OUTSIDE[self.kind].split(":")
+        found: Mapping[str, str] = getattr(import_module(module), name)(self, inputs)
+        return found
+
 
 class Launch(Protocol):
     """How a stage has an engine do a job."""
@@ -87,7 +109,8 @@ class Context:
     """What a stage is given: its inputs, two folders, and ways to speak and to launch.
 
     ``output`` becomes the artifact. ``state`` survives a kill and is handed to the next attempt.
-    ``failures`` names the optional inputs that failed, with their reasons.
+    ``failures`` names the optional inputs that failed, with their reasons, ``waiting`` those that
+    wait for people, with the code of what they wait for.
     """
 
     stage: Stage
@@ -98,6 +121,7 @@ class Context:
     state: Path
     emit: Emit
     launch: Launch
+    waiting: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def config(self) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,9 +15,11 @@ from qingting.core.missing import Missing
 from qingting.domains.packs import pack_names
 from qingting.metrics.text import score_texts
 from qingting.report.advice import advise
+from qingting.report.file_names import NAMES
 from qingting.report.html import render_html
 from qingting.report.markdown import render_markdown
 from qingting.report.results import Measurements, Outcomes, Results
+from qingting.stages.analyse_judgments import FINDINGS
 from qingting.stages.base import ARM_KINDS, Context, Summary, read_json, read_jsonl
 from qingting.store.artifacts import Artifact
 
@@ -37,6 +40,10 @@ def run(context: Context) -> Summary:
     )
     (folder / "index.html").write_text(render_html(results), encoding="utf-8")
     (folder / "performance_comparison.md").write_text(render_markdown(results), encoding="utf-8")
+    judged = context.inputs.get("analyse_judgments")
+    if judged is not None:
+        for name in NAMES:
+            shutil.copyfile(judged / name, folder / name)
     return {"n_arms": len(outcomes.arms)}
 
 
@@ -71,6 +78,7 @@ def _outcomes(context: Context) -> Outcomes:
         "rankings": analysis["rankings"],
         "baselines": _baselines(context),
         "references": _references(context),
+        "judging": _judging(context),
         "examples": _examples(context),
         "advice": [],
         "versions": dict(context.stage.versions),
@@ -250,6 +258,36 @@ def _contrast(one: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": one["verdict"],
         "n_items": one["n_pairs"],
         "n_missing": one["n_first_only"] + one["n_second_only"] + one["n_neither"],
+    }
+
+
+def _judging(context: Context) -> dict[str, Any] | None:
+    """Return how the experiment's study stands, and what people said where that is known."""
+    if "judge" not in context.stage.inputs:
+        return None
+    asked = context.config["experiment"]["judging"]
+    made, judged = context.inputs.get("judge"), context.inputs.get("analyse_judgments")
+    reason = next(
+        (
+            f"{role}: {context.failures[role]}"
+            for role in ("judge", "collect", "analyse_judgments")
+            if role in context.failures
+        ),
+        None,
+    )
+    study = read_json(made / "study.json") if made is not None else {}
+    return {
+        "name": asked["name"],
+        "mode": asked["mode"],
+        "status": "done" if judged is not None else "failed" if reason else "waiting",
+        "waits_for": context.waiting.get("collect"),
+        "reason": reason,
+        "registered_digest": study.get("registered_digest"),
+        "n_items": study.get("n_items"),
+        "n_items_left_out": study.get("n_items_left_out"),
+        "n_unanswered": study.get("n_unanswered", {}),
+        "n_judgments_planned": study.get("n_judgments"),
+        "findings": read_json(judged / FINDINGS) if judged is not None else None,
     }
 
 

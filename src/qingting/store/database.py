@@ -108,6 +108,12 @@ def open_database(address: str | Path, *, create: bool = False) -> Database:
     return database
 
 
+def shown_address(address: str | Path) -> str:
+    """Return an address as messages may show it: without its password."""
+    text = str(address)
+    return _url_of(text).render_as_string(hide_password=True) if "://" in text else text
+
+
 def _url_of(address: str | Path) -> Any:
     text = str(address)
     if "://" not in text:

@@ -24,6 +24,7 @@ from qingting.web.limits import Limits, RateLimit
 from qingting.web.pages import language_of, page
 from qingting.web.problems import RefusedError, status_of
 from qingting.web.settings import WebSettings
+from qingting.web.talks import Talks
 from qingting.web.words import words_in
 
 _THREADS = 4
@@ -31,12 +32,17 @@ _THREADS = 4
 
 
 def create_app(
-    database: Database, settings: WebSettings, *, limits: Limits | None = None
+    database: Database,
+    settings: WebSettings,
+    *,
+    limits: Limits | None = None,
+    transport: Any = None,
 ) -> FastAPI:
     """Return the application over an open database.
 
     Args:
-        limits: shared by the processes of one server; None: this process is the server.
+        limits: Shared by the processes of one server; None: this process is the server.
+        transport: Stands in for the network between the server and the arms, in tests.
     """
     from qingting.web.routes import all_routers
 
@@ -49,8 +55,12 @@ def create_app(
         openapi_url="/api/v1/openapi.json",
     )
     limits = limits or Limits.of_one_process()
-    wrong = RateLimit(settings.wrong_sign_ins_per_minute, buckets=limits.wrong_sign_ins)
-    app.state.services = Services(database, settings, wrong)
+    app.state.services = Services(
+        database,
+        settings,
+        RateLimit(settings.wrong_sign_ins_per_minute, buckets=limits.wrong_sign_ins),
+        Talks(database, settings, transport=transport),
+    )
     for router in all_routers():
         app.include_router(router)
     static = str(files("qingting.web") / "static")
@@ -62,9 +72,10 @@ def create_app(
 
 
 @asynccontextmanager
-async def _with_few_threads(_app: FastAPI) -> AsyncIterator[None]:
+async def _with_few_threads(app: FastAPI) -> AsyncIterator[None]:
     to_thread.current_default_thread_limiter().total_tokens = _THREADS
     yield
+    await app.state.services.talks.close()
 
 
 def _tell_problems(app: FastAPI) -> None:

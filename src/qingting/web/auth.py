@@ -19,6 +19,7 @@ from qingting.store.judging_tables import Campaign, Owner, Rater
 from qingting.web.limits import RateLimit
 from qingting.web.problems import RefusedError
 from qingting.web.settings import WebSettings
+from qingting.web.talks import Talks
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -30,6 +31,7 @@ class Services:
     database: Database
     settings: WebSettings
     wrong_sign_ins: RateLimit
+    talks: Talks
 
 
 class Caller(NamedTuple):

@@ -22,6 +22,8 @@ STATUS: dict[str, int] = {
     "invalid": 422,
     "conversation_short": 409,
     "conversation_over": 409,
+    "conversation_waits": 409,
+    "not_a_conversation": 409,
     "conversation_busy": 503,
     "model_silent": 502,
 }

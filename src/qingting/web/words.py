@@ -95,13 +95,35 @@ WORDS: dict[str, tuple[str, str]] = {
         "Take your time. Everything is saved; come back when you are ready.",
     ),
     # conversation
-    "talk": ("请以来访者的身份和对方聊几句", "Talk with the counsellor as the client"),
+    "talk": (
+        "请扮演下面这位来访者，和对方聊几句，再作评价。对方是一个程序，请不要写您自己的真实经历。",
+        "Play the client below and talk with the other side, then judge. The other side is a "
+        "program; please do not write about your own life.",
+    ),
     "your_part": ("您扮演的来访者", "The client you play"),
+    "client_age": ("{n} 岁。", "Age {n}."),
+    "client_goal": ("想要的", "What they want"),
+    "client_style": ("说话的样子", "How they talk"),
+    "client_facts": (
+        "被问到或觉得安心时才会说的事",
+        "What they tell only when asked, or when it feels safe",
+    ),
     "say": ("发送", "Send"),
     "say_label": ("您要说的话", "What you say"),
-    "end_conversation": ("结束对话并评价", "End it and judge"),
-    "turns_left": ("还可以说 {n} 句", "{n} turns left"),
-    "typing": ("对方正在输入…", "The other side is writing …"),
+    "opening_hint": (
+        "开头的话已经写好，可以照发，也可以改成自己的说法。",
+        "The first words are there already; send them as they are or put them your way.",
+    ),
+    "end_conversation": ("结束对话，去评价", "End it and judge"),
+    "talk_on": ("先不评，再聊几句", "Not yet; talk on"),
+    "turns_left": ("还可以说 {n} 次。", "You can speak {n} more times."),
+    "typing": ("对方正在输入……", "The other side is writing …"),
+    "model_is_silent": (
+        "对方暂时没有回应。您说过的话都保存了，可以再问一次，也可以跳过这一条。",
+        "There is no answer at the moment. Everything you said is saved; ask again, or skip this "
+        "item.",
+    ),
+    "ask_again": ("再问一次", "Ask again"),
     # feedback
     "feedback": ("参考评分", "Reference ratings"),
     "feedback_note": (

@@ -4,7 +4,7 @@ import pytest
 
 from qingting.core import errors
 from qingting.core.canonical import canonical_json, digest_of
-from qingting.core.errors import Problem, SpecificationError
+from qingting.core.errors import Problem, SpecificationError, WaitingError
 
 
 def test_the_order_of_keys_does_not_matter():
@@ -33,3 +33,8 @@ def test_errors_survive_pickling():
     for kind in vars(errors).values():
         if isinstance(kind, type) and issubclass(kind, errors.QingtingError):
             assert str(pickle.loads(pickle.dumps(kind("what happened")))) == "what happened"
+
+
+def test_what_is_waited_for_survives_pickling():
+    error = pickle.loads(pickle.dumps(WaitingError("open it", "draft")))
+    assert (str(error), error.code) == ("open it", "draft")

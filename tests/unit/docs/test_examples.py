@@ -27,7 +27,10 @@ def test_an_experiment_that_ships_plans(path, tmp_path):
     sorts = blueprint.experiment.task == "classification"
     assert {arm.variant for arm in blueprint.arms} == {"tuned"} | (set() if sorts else {"base"})
     assert stages[-1].stage.id == "report"
-    assert all(stage.status in ("to do", "blocked") for stage in stages)
+    judged = [stage.stage.kind for stage in stages if stage.status == "waiting"]
+    has_study = blueprint.experiment.judging is not None
+    assert judged == (["collect", "analyse_judgments"] if has_study else [])
+    assert all(stage.status in ("to do", "blocked", "waiting") for stage in stages)
     assert not (tmp_path / "work").exists()
 
 

@@ -395,3 +395,22 @@ def test_rounding_hardly_ever_changes_a_draw():
         choices = [choice(i, temperature=2.0, top_p=top_p) for i in range(2000)]
         same = np.equal(choose_tokens(logits, choices), choose_tokens(noisy, choices))
         assert same.mean() > 0.998
+
+
+def test_a_penalty_on_repetition_is_that_of_generation(running):
+    name, n_tokens = "qwen2.5-tiny", 24
+    loaded = checkpoint(name)
+    loaded.model.config._attn_implementation = VARLEN
+    prompts = prompts_of(3)
+    rows, _ = rows_for(loaded.model, 4, 0)
+    scheduler, answers = running(Scheduler(rows, n_slots=4, n_waiting=4)), Answers()
+    for number, prompt in enumerate(prompts):
+        text = AnswerText(TextLayout(Digits(), frozenset({0})))
+        penalty = (1.0, 1.3, 1.6)[number]
+        asked = Generation(tuple(prompt), text, n_tokens, repetition_penalty=penalty)
+        scheduler.submit(asked, answers.listener(number))
+    for number, prompt in enumerate(prompts):
+        sampling = Sampling(n_tokens, 0, repetition_penalty=(1.0, 1.3, 1.6)[number])
+        alone = decode(loaded.model, [prompt], sampling, stop_ids=[0])[0].ids[:n_tokens]
+        said = "".join(step.text for step in answers.wait(number))
+        assert said == Digits().decode([i for i in alone if i != 0])

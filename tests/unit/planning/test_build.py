@@ -215,7 +215,11 @@ def test_judging_has_every_arm_answer_the_scenarios():
     assert not any("scenarios" in identity for identity in plain)
     new = set(judged) - set(plain)
     arms = [stage.arm for stage in judged.values() if stage.kind == "evaluate"]
-    assert new == {"prepare_scenarios", *(f"generate/{arm}/scenarios" for arm in arms)}
+    of_people = {"judge", "collect", "analyse_judgments"}
+    answered = {f"generate/{arm}/scenarios" for arm in arms}
+    assert new == {"prepare_scenarios", *answered, *of_people}
+    assert set(judged["judge"].inputs.values()) == {"prepare_scenarios", *answered}
+    assert of_people <= judged["report"].optional
     assert {judged[f"generate/{arm}/scenarios"].config["max_new_tokens"] for arm in arms} == {99}
     assert judged["report"].inputs["scenarios"] == "prepare_scenarios"
     # what was there before keeps its configuration, so nothing is computed again

@@ -157,6 +157,8 @@ def test_a_rater_is_refused_by_owners_routes_and_by_anothers_assignment(
             body = {"reason": "unclear"}
             if path.endswith("/judgment"):
                 body = {"idempotency_key": "x" * 20, "scores": {}, "safety": {}}  # type: ignore[dict-item]
+            if path.endswith("/say"):
+                body = {"text": "x", "key": "x" * 20}
             answer = client.request(method, where, headers=mine, json=body)
             assert answer.status_code == 404, (method, path, answer.status_code, answer.text)
 

@@ -36,6 +36,7 @@ class Generation(NamedTuple):
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int | None = None
+    repetition_penalty: float = 1.0
 
 
 class Progress(NamedTuple):
@@ -56,6 +57,8 @@ class Ticket:
     def __init__(self, generation: Generation, deliver: Callable[[Progress], None]) -> None:
         self.generation = generation
         self._seed = generation.seed if generation.seed is not None else secrets.randbits(63)
+        is_penalised = generation.repetition_penalty != 1.0
+        self._seen = dict.fromkeys(generation.input_ids) if is_penalised else None
         self.last_token = 0
         self.is_cancelled = False
         self._deliver = deliver
@@ -64,12 +67,21 @@ class Ticket:
     def choice(self) -> Choice:
         """Return how the next token is chosen."""
         asked = self.generation
-        return Choice(asked.temperature, asked.top_p, self._seed, asked.text.n_tokens)
+        return Choice(
+            asked.temperature,
+            asked.top_p,
+            self._seed,
+            asked.text.n_tokens,
+            asked.repetition_penalty,
+            tuple(self._seen or ()),
+        )
 
     def take(self, token: int) -> bool:
         """Pass on what a token brings; return whether the answer is over."""
         text = self.generation.text
         self.last_token = token
+        if self._seen is not None:
+            self._seen[token] = None
         words = text.push(token)
         finish: Finish | None = None
         if text.is_over:

@@ -31,10 +31,14 @@ class Choice(NamedTuple):
     top_p: float
     seed: int
     position: int
+    repetition_penalty: float = 1.0
+    seen: Sequence[int] = ()
+    """Tokens of the prompt and the answer so far; needed where there is a penalty."""
 
 
 def choose_tokens(logits: Tensor, choices: Sequence[Choice]) -> list[int]:
     """Return the next token of every row; ``logits``: (n_rows, vocabulary)."""
+    logits = _penalised(logits, choices)
     tokens: list[int] = logits.argmax(dim=-1).tolist()
     drawn = [row for row, choice in enumerate(choices) if choice.temperature > 0]
     if drawn:
@@ -42,6 +46,23 @@ def choose_tokens(logits: Tensor, choices: Sequence[Choice]) -> list[int]:
         for row, token in zip(drawn, picked, strict=True):
             tokens[row] = token
     return tokens
+
+
+def _penalised(logits: Tensor, choices: Sequence[Choice]) -> Tensor:
+    """Return the logits with tokens that were seen made less likely.
+
+    Source: Keskar et al. (2019), CTRL, §4.1, with the sign rule that transformers uses.
+    """
+    rows = [row for row, choice in enumerate(choices) if choice.repetition_penalty != 1.0]
+    if not rows:
+        return logits
+    logits = logits.clone()
+    for row in rows:
+        penalty = choices[row].repetition_penalty
+        seen = torch.tensor(choices[row].seen, dtype=torch.long, device=logits.device)
+        values = logits[row, seen]
+        logits[row, seen] = torch.where(values > 0, values / penalty, values * penalty)
+    return logits
 
 
 def _draw(logits: Tensor, choices: Sequence[Choice]) -> list[int]:

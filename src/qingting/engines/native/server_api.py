@@ -116,6 +116,7 @@ def create_app(service: Service, mailbox: Callable[[], Mailbox]) -> ASGIApp:
             settings.temperature,
             settings.top_p,
             settings.seed,
+            settings.repetition_penalty,
         )
         queue: asyncio.Queue[Progress | None] = asyncio.Queue()
         box = mailbox()

@@ -109,6 +109,10 @@ class _Asked(BaseModel):
     model: StrictStr
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False, strict=True)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, strict=True)] | None = None
+    # no part of OpenAI's API, but of vLLM's and LMDeploy's
+    repetition_penalty: (
+        Annotated[float, Field(ge=1, le=2, allow_inf_nan=False, strict=True)] | None
+    ) = None
     max_tokens: _Tokens | None = None
     seed: StrictInt | None = None
     stop: StrictStr | list[StrictStr] | None = None
@@ -140,6 +144,7 @@ class Settings(NamedTuple):
     stops: tuple[str, ...]
     is_stream: bool
     include_usage: bool
+    repetition_penalty: float = 1.0
 
 
 class ChatAsked(NamedTuple):
@@ -253,6 +258,7 @@ def _settings(request: _Asked, max_completion_tokens: int | None) -> Settings:
         tuple(given),
         bool(request.stream),
         request.stream_options is not None and request.stream_options.include_usage,
+        1.0 if request.repetition_penalty is None else request.repetition_penalty,
     )
 
 

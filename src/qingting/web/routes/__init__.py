@@ -7,6 +7,13 @@ from fastapi import APIRouter
 
 def all_routers() -> tuple[APIRouter, ...]:
     """Return every router of the application."""
-    from qingting.web.routes import api_owner, api_rater, owner, rater
+    from qingting.web.routes import api_owner, api_rater, owner, rater, talk
 
-    return (rater.router, api_rater.router, owner.router, api_owner.router)
+    return (
+        rater.router,
+        talk.pages,
+        api_rater.router,
+        talk.api,
+        owner.router,
+        api_owner.router,
+    )

@@ -203,7 +203,7 @@ def next_task(caller: Rating, services: Serves) -> NextOut:
         rater, campaign = load_rater(session, caller, for_update=True)
         found = desk.next_assignment(session, campaign, rater, at_ms=now_ms())
         if isinstance(found, Assignment):
-            return NextOut(task=task_of(session, campaign, found), idle=None)
+            return NextOut(task=task_of(session, campaign, found, at_ms=now_ms()), idle=None)
         return NextOut(task=None, idle=found)
 
 
@@ -247,7 +247,7 @@ def undo(caller: Rating, services: Serves) -> dict[str, Any]:
         rater, campaign = load_rater(session, caller, for_update=True)
         assignment, judgment = desk.undo_last(session, campaign, rater, at_ms=now_ms())
         return {
-            "task": task_of(session, campaign, assignment),
+            "task": task_of(session, campaign, assignment, at_ms=now_ms()),
             "given": {
                 "scores": judgment.scores,
                 "safety": judgment.safety,

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from qingting.judging import desk
 from qingting.judging.people import accept, consent, erase, has_consented, look_up, sign_out
 from qingting.judging.problems import JudgingError
-from qingting.judging.tasks import feedback_of, progress_of, task_of
+from qingting.judging.tasks import Task, feedback_of, progress_of, task_of
 from qingting.judging.texts import texts_of
 from qingting.judging.tokens import now_ms
 from qingting.store.judging_tables import Assignment, Campaign, Rater
@@ -175,7 +175,7 @@ def show(request: Request, public_id: str, caller: RaterCaller, services: Serves
         assignment = desk.find_assignment(session, rater, public_id)
         if assignment.state == "done":
             return _go("/judge")
-        task = task_of(session, campaign, assignment)
+        task = task_of(session, campaign, assignment, at_ms=now_ms())
         if task.is_distressing and request.query_params.get("ready") != "1":
             return page(
                 request,
@@ -184,10 +184,10 @@ def show(request: Request, public_id: str, caller: RaterCaller, services: Serves
                 warning=texts_of(campaign)["distress_warning"][rater.language],
                 **_shared(campaign, rater, caller),
             )
-        return _task_page(request, session, campaign, rater, caller, assignment)
+        return task_page(request, session, campaign, rater, caller, assignment, task=task)
 
 
-def _task_page(
+def task_page(
     request: Request,
     session: Session,
     campaign: Campaign,
@@ -195,19 +195,28 @@ def _task_page(
     caller: Caller,
     assignment: Assignment,
     *,
+    task: Task | None = None,
     given: dict[str, Any] | None = None,
     problems: dict[str, str] | None = None,
+    said: str = "",
     status: int = 200,
 ) -> Response:
+    """Return the page of an assignment, filled in with what was given and what is wrong with it."""
+    task = task or task_of(session, campaign, assignment, at_ms=now_ms())
+    talk = task.talk
+    wants_to = request.query_params.get("judge") == "1" or given is not None
     return page(
         request,
         "task.html",
         status=status,
-        task=task_of(session, campaign, assignment),
+        task=task,
+        # a conversation is judged once its rater ends it, so that saying more loses no ratings
+        is_judging=talk is None or (talk.may_judge and (wants_to or not talk.n_turns_left)),
         rubric=texts_of(campaign)["rubric"],
         progress=progress_of(session, campaign, rater),
         given=given or {"scores": {}, "safety": {}, "reasons": [], "confidence": "", "comment": ""},
         problems=problems or {},
+        said=said,
         key=secrets.token_urlsafe(24),
         shown_ms=now_ms(),
         told=request.query_params.get("told", ""),
@@ -239,11 +248,11 @@ def submit(
     except JudgingError as error:
         if error.code == "assignment_done":
             return _go("/judge?told=saved")
-        if error.code not in ("invalid", "conversation_short"):
+        if error.code not in ("invalid", "conversation_short", "conversation_waits"):
             raise
         with services.database.reading() as session:
             rater, campaign = load_rater(session, caller)
-            return _task_page(
+            return task_page(
                 request,
                 session,
                 campaign,
@@ -276,7 +285,7 @@ def feedback(request: Request, public_id: str, caller: RaterCaller, services: Se
         return page(
             request,
             "feedback.html",
-            task=task_of(session, campaign, assignment),
+            task=task_of(session, campaign, assignment, at_ms=now_ms()),
             feedback=feedback_of(session, assignment),
             rubric=texts_of(campaign)["rubric"],
             **_shared(campaign, rater, caller),
@@ -309,7 +318,7 @@ def undo(request: Request, caller: RaterCaller, services: Serves, form: Form) ->
             "confidence": judgment.confidence or "",
             "comment": judgment.comment or "",
         }
-        return _task_page(request, session, campaign, rater, caller, assignment, given=given)
+        return task_page(request, session, campaign, rater, caller, assignment, given=given)
 
 
 @router.get("/judge/progress")
