@@ -88,7 +88,10 @@ class Browser:
 
 
 def hidden(html: str, name: str) -> str:
-    return re.search(rf'name="{name}" value="([^"]*)"', html)[1]
+    found = re.search(rf'name="{name}" value="([^"]*)"', html)
+    if found is None:
+        raise SystemExit(f"a page without {name}: {html[:2000]}")
+    return found[1]
 
 
 async def rate(
@@ -278,8 +281,9 @@ def measured(
         finally:
             server.terminate()
             server.wait()
-        log.seek(0)
-        said = log.read()
+            log.seek(0)
+            said = log.read()
+            print(said[-4000:], file=sys.stderr, end="")
     # all are descendants of this process: what is left of its own are the raters
     spent = dict(clock.spent_s)
     wall_s, machine_s = spent.pop("wall"), spent.pop("machine")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import mmap
+import os
 import struct
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple, Protocol
@@ -79,7 +81,9 @@ class SharedBuckets:
         self._n_rows = n_rows
         self._row_bytes = self._SLOT.size * self._N_SLOTS
         self._memory = mmap.mmap(-1, n_rows * self._row_bytes)
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the table)
+        self._file, path = tempfile.mkstemp(prefix="qingting-limits-")
+        os.unlink(path)  # it is known by its number alone
+        weakref.finalize(self, os.close, self._file)
         self._threads = threading.Lock()  # a file's lock is the process's, not a thread's
 
     @contextmanager
