@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,6 +68,8 @@ def serve(
             settings, max_conversations=max(1, settings.max_conversations // workers)
         )
         limits = Limits.shared() if workers > 1 else Limits.of_one_process()
+        # before anything listens, so that nobody waits for it
+        server = _server(base, settings, limits, behind_proxy=behind_proxy)
         try:
             listeners = listen(host, port, n_sockets=workers)
         except OSError as error:
@@ -79,12 +80,11 @@ def serve(
             print_json({"url": public})
         else:
             typer.echo(f"serving {public} (Ctrl-C stops)")
-        make = partial(_server, base, settings, limits, behind_proxy=behind_proxy)
         if workers == 1:
-            make().run(sockets=listeners)
+            server.run(sockets=listeners)
         else:
             base.close()  # each worker opens connections of its own
-            run_workers(make, listeners)
+            run_workers(server, listeners)
 
 
 def _server(

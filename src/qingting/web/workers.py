@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import connection
 from multiprocessing.context import ForkProcess
@@ -60,13 +60,10 @@ def _bound(
     return made
 
 
-def run_workers(
-    make_server: Callable[[], uvicorn.Server], listeners: Sequence[socket.socket]
-) -> None:
+def run_workers(server: uvicorn.Server, listeners: Sequence[socket.socket]) -> None:
     """Serve every listener in a process of its own until SIGINT or SIGTERM.
 
-    ``make_server`` is called in each; what it inherits must hold no open connection and no thread.
-
+    Each has a copy of ``server`` as it is now, which must hold no open connection and no thread.
     A worker that dies is replaced, and its listener keeps the connections that wait meanwhile.
     Workers end when this process does, however it ends.
 
@@ -76,7 +73,7 @@ def run_workers(
     context = multiprocessing.get_context("fork")
 
     def start(at: int) -> ForkProcess:
-        worker = context.Process(target=_work, args=(make_server, listeners[at]), daemon=True)
+        worker = context.Process(target=_work, args=(server, listeners[at]), daemon=True)
         worker.start()
         return worker
 
@@ -126,11 +123,10 @@ def _end(workers: Sequence[ForkProcess]) -> None:
             worker.join()
 
 
-def _work(make_server: Callable[[], uvicorn.Server], listener: socket.socket) -> None:
+def _work(server: uvicorn.Server, listener: socket.socket) -> None:
     # the parent's handlers came along; until the server has its own, a signal ends the worker
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    server = make_server()
     threading.Thread(target=_end_with_parent, args=(server,), daemon=True).start()
     server.run(sockets=[listener])
 
