@@ -283,7 +283,8 @@ def measured(
             server.wait()
             log.seek(0)
             said = log.read()
-            print(said[-4000:], file=sys.stderr, end="")
+            if said.count("\n") > 1:  # more than where it serves
+                print(said[-4000:], file=sys.stderr)
     # all are descendants of this process: what is left of its own are the raters
     spent = dict(clock.spent_s)
     wall_s, machine_s = spent.pop("wall"), spent.pop("machine")
