@@ -1,5 +1,5 @@
 # make demo   set everything up, run the quickstart, print where the report is
-# make demo-judging   have simulated raters judge, then open the study
+# make demo-judging   run the quickstart, have simulated raters judge it, open the study
 # make test   set everything up, run the tests
 
 PYTHON ?= python3
@@ -26,8 +26,8 @@ demo: install
 	$(BIN)/qingting run examples/quickstart.yaml
 
 demo-judging: install
-	$(BIN)/qingting run examples/judging.yaml || test $$? -eq 3  # 3: it waits for people
-	$(BIN)/qingting judge demo --run runs/judging --force
+	$(BIN)/qingting run examples/quickstart.yaml
+	$(BIN)/qingting judge demo --run runs/quickstart --force
 
 test: install
 	$(BIN)/python -m pytest -m "not slow" -q

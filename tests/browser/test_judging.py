@@ -136,7 +136,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     database = open_database(folder / "judging.db", create=True)
     with database.writing() as session:
         for mode in ("single", "pair"):
-            spec = CampaignSpec(name=mode, mode=mode, raters_per_unit=9)  # type: ignore[arg-type]
+            # a share of a dozen at most, so that the question on blinding comes within ten
+            spec = CampaignSpec(name=mode, mode=mode, raters_per_unit=9, n_raters=60)  # type: ignore[arg-type]
+            quality = spec.quality.model_copy(update={"share_guess": 0.49})
+            spec = spec.model_copy(update={"quality": quality})
             pack, at_ms = load_judging_pack(), now_ms()
             made = create_campaign(session, spec, pack, answers(), at_ms=at_ms, actor="test")
             change_state(session, made.campaign, "open", at_ms=at_ms, actor="test")
@@ -211,6 +214,7 @@ def judge_by_keyboard(page: Any, mode: str) -> None:
     press_on(page, "2" if mode == "pair" else "4", times=n_criteria)
     press_on(page, "1", times=2 if mode == "pair" else 1)
     press_on(page, "1")  # confidence
+    press_on(page, "1", times=page.locator("fieldset.guess").count())
     with page.expect_navigation():
         press_on(page)
 
@@ -234,15 +238,18 @@ def test_from_consent_to_the_tenth_judgment_by_keyboard_alone(
     with page.expect_navigation():
         press_on(page)
     checked: set[str] = set()
-    n_judged = 0
+    n_judged = n_guessed = 0
     for _ in range(60):
         if n_judged == 10:
             break
         kind = _kind_of(page)
+        if kind == "task" and page.locator("fieldset.guess").count():
+            kind = "task with a guess"
         if kind not in checked:
             check_page(page, axe_source, kind)
             checked.add(kind)
-        if kind == "task":
+        if kind.startswith("task"):
+            n_guessed += kind == "task with a guess"
             judge_by_keyboard(page, mode)
             n_judged += "feedback" not in page.url
         else:
@@ -251,7 +258,11 @@ def test_from_consent_to_the_tenth_judgment_by_keyboard_alone(
                 press_on(page)
     assert n_judged == 10
     assert site.n_judgments() - before >= 10
-    assert {"task", "training", "feedback"} <= checked
+    assert {"task", "task with a guess", "training", "feedback"} <= checked
+    with site.database.reading() as session:
+        guesses = session.scalars(select(Judgment.guess).order_by(Judgment.id.desc()).limit(20))
+        sides = ("left", "right") if mode == "pair" else ("answer",)
+        assert n_guessed and list(guesses).count(dict.fromkeys(sides, "no_idea")) >= n_guessed
     for path in ("progress", "help", "study", "withdraw", "training"):
         page.goto(f"{site.url}/judge/{path}")
         check_page(page, axe_source, path)

@@ -8,7 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from qingting.cli import judge_analyse, judge_converse, judge_demo, judge_owner, judge_serve
+from qingting.cli import (
+    judge_analyse,
+    judge_converse,
+    judge_demo,
+    judge_exclude,
+    judge_import,
+    judge_owner,
+    judge_serve,
+)
 from qingting.cli.judge_options import (
     AsJson,
     DatabaseOption,
@@ -23,6 +31,8 @@ app = typer.Typer(no_args_is_help=True)
 app.command("converse")(judge_converse.converse)
 app.command("serve")(judge_serve.serve)
 app.command("analyse")(judge_analyse.analyse)
+app.command("import")(judge_import.import_judgments)
+app.command("exclude")(judge_exclude.exclude)
 app.command("demo")(judge_demo.demo)
 app.add_typer(judge_owner.app, name="owner", help="Add owners; make links that sign in once.")
 
@@ -64,21 +74,29 @@ def create(
     import json
 
     from qingting.domains.judging_pack import load_judging_pack
-    from qingting.judging.answers import answers_of_run, complete_items, read_answers
+    from qingting.judging.answers import (
+        answers_of_run,
+        arms_of_run,
+        complete_items,
+        read_answers,
+    )
     from qingting.judging.campaigns import change_state, create_campaign, load_campaign
     from qingting.judging.endpoints import parse_endpoints
     from qingting.judging.run_studies import create_once
     from qingting.judging.tokens import now_ms
     from qingting.spec.judging import CampaignSpec
 
-    if (answers is None) == (run is None) and not endpoint:
+    if answers is None and run is None and not endpoint:
         raise typer.BadParameter("name the answers to judge: --answers FILE or --run FOLDER")
-    of_run = answers_of_run(run) if run else None
-    given = read_answers(answers) if answers else of_run.answers if of_run else ()
+    if answers is not None and run is not None and spec is not None:
+        raise typer.BadParameter("--answers and --run both hold answers; name one of them")
+    # answers from a file beside a run: conversations that its arms held, for its own study
+    given = read_answers(answers) if answers else answers_of_run(run).answers if run else ()
+    of_run = arms_of_run(run)[1] if run else None
     if spec is not None:
         wanted = load_campaign(spec)
-    elif of_run is not None and of_run.judging is not None:
-        wanted = CampaignSpec.model_validate_json(json.dumps(of_run.judging))
+    elif of_run is not None:
+        wanted = CampaignSpec.model_validate_json(json.dumps(of_run))
     else:
         raise typer.BadParameter(
             "name the file of the study; only a run whose experiment has `judging` knows its own"
@@ -316,7 +334,7 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Export the judgments of a snapshot as one flat table; refuses what is superseded."""
-    from qingting.cli.judge_export import write_table
+    from qingting.judging.export import table_of, write_table
     from qingting.judging.snapshot import read_snapshot, refuse_superseded
 
     if out.exists() and not force:
@@ -325,7 +343,7 @@ def export(
     if database is not None or os.environ.get("QINGTING_DATABASE"):
         with opened(database) as base:
             refuse_superseded(base, snapshot.name)
-    n_rows = write_table(out, data.judgments)
+    n_rows = write_table(out, table_of(data))
     if as_json:
         print_json({"file": str(out), "n_judgments": n_rows})
     else:
@@ -341,30 +359,19 @@ def erase(
     as_json: AsJson = False,
 ) -> None:
     """Erase a rater's data; snapshots that hold them are superseded. Cannot be undone."""
-    from sqlalchemy import select
-
-    from qingting.core.errors import NotFoundError
     from qingting.judging.campaigns import find_campaign
     from qingting.judging.people import erase as erase_rater
+    from qingting.judging.people import find_rater
     from qingting.judging.snapshot import mark_superseded
     from qingting.judging.tokens import now_ms
-    from qingting.store.judging_tables import Rater
 
     if not yes and not typer.confirm(f"Erase everything of rater {rater}?"):
         raise typer.Exit(1)
     with opened(database) as base:
         with base.writing() as session:
             campaign = find_campaign(session, study)
-            found = session.scalars(
-                select(Rater).where(
-                    Rater.campaign_id == campaign.id, Rater.public_id.startswith(rater)
-                )
-            ).all()
-            if len(found) != 1 or len(rater) < 8:
-                raise NotFoundError(
-                    f"{rater}: {len(found)} raters; give 8 characters or more of one pseudonym"
-                )
-            n_erased = erase_rater(session, campaign, found[0], at_ms=now_ms(), actor="command")
+            found = find_rater(session, campaign, rater)
+            n_erased = erase_rater(session, campaign, found, at_ms=now_ms(), actor="command")
         n_marked = mark_superseded(base)
     record = {"n_judgments_erased": n_erased, "n_snapshots_superseded": n_marked}
     if as_json:

@@ -80,7 +80,8 @@ def converse(
             total.n_held + held.n_held,
             total.failures + held.failures,
         )
-    _tell(total, out, settings.client, as_json=as_json)
+    study = str(spec) if spec is not None else f"--run {run}"
+    _tell(total, out, settings.client, study=study, as_json=as_json)
     if total.failures:
         raise typer.Exit(1)
 
@@ -197,7 +198,7 @@ async def _close(person: Client) -> None:
         await person.aclose()
 
 
-def _tell(held: Held, out: Path, client: str, *, as_json: bool) -> None:
+def _tell(held: Held, out: Path, client: str, *, study: str, as_json: bool) -> None:
     record: dict[str, Any] = {
         "file": str(out),
         "client": client,
@@ -217,4 +218,4 @@ def _tell(held: Held, out: Path, client: str, *, as_json: bool) -> None:
     if held.failures:
         typer.echo(f"  {len(held.failures)} not held; the same command tries them again")
     else:
-        typer.echo(f"next: qingting judge create STUDY.yaml --answers {out}")
+        typer.echo(f"next: qingting judge create {study} --answers {out}")

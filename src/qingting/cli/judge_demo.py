@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
@@ -11,15 +11,32 @@ from qingting.cli.judge_options import AsJson
 from qingting.cli.output import print_json
 
 if TYPE_CHECKING:
+    from qingting.judging.analysis import StudyAnalysis
     from qingting.judging.answers import Run
+    from qingting.judging.snapshot import SnapshotData
+    from qingting.spec.judging import CampaignSpec
+
+Mode = Literal["single", "pair"]
+N_RATERS = 12
+N_EXPERTS = 4
+N_PAIRS = 1000
+"""The budget of comparisons; every pair of a dozen arms on every item would take days."""
 
 _FOLDER = Path("judging-demo")
+
+
+class Truth(NamedTuple):
+    """What was set: the quality of arms and the severity of raters by pseudonym, in log-odds."""
+
+    quality: dict[str, float]
+    severity: dict[str, float]
 
 
 def demo(
     run: Annotated[
         Path, typer.Option(help="Work folder of a run whose answers are judged.")
-    ] = Path("runs/judging"),
+    ] = Path("runs/quickstart"),
+    mode: Annotated[Mode, typer.Option(help="What one judgment is of.")] = "single",
     folder: Annotated[Path, typer.Option(help="Folder to make the study in.")] = _FOLDER,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to serve on.")] = 8080,
     seed: Annotated[int, typer.Option(help="Seed of the simulated raters.", min=0)] = 7,
@@ -29,8 +46,9 @@ def demo(
 ) -> None:
     """Have 12 synthetic raters judge a run's answers, analyse, and open the study for you.
 
-    The raters do not read: each arm's quality is set here, tuned arms above their bases, and the
-    analysis must find it again. Nothing that they say is about the answers.
+    The raters do not read: each arm's quality and each rater's severity are set here, tuned arms
+    above their bases, and the analysis must find them again. Nothing that they say is about the
+    answers.
     """
     from qingting.core.errors import StoreError
     from qingting.judging.answers import answers_of_run
@@ -47,7 +65,9 @@ def demo(
             one.unlink()
     database = open_database(path, create=True)
     try:
-        record = _make(database, found, folder, seed=seed, url=f"http://127.0.0.1:{port}")
+        record = make_demo(
+            database, found, folder, mode=mode, seed=seed, url=f"http://127.0.0.1:{port}"
+        )
     finally:
         database.close()
     if as_json:
@@ -60,14 +80,17 @@ def demo(
         serve_study(port=port, snapshots=folder / "snapshots", database=str(path))
 
 
-def _make(database: Any, found: Run, folder: Path, *, seed: int, url: str) -> dict[str, Any]:
-    from qingting.cli.judge_analyse import write_analysis
+def make_demo(
+    database: Any, found: Run, folder: Path, *, mode: Mode, seed: int, url: str
+) -> dict[str, Any]:
+    """Return the record of a new study that simulated raters judged and that was analysed."""
     from qingting.judging.owners import add_owner, new_link
     from qingting.judging.people import Guest, invite
-    from qingting.judging.snapshot import freeze
+    from qingting.judging.snapshot import freeze, read_snapshot
     from qingting.judging.tokens import now_ms
+    from qingting.report.judging_files import write_analysis
 
-    identity, truth = _judged(database, found, seed=seed)
+    identity, truth = _judged(database, found, mode=mode, seed=seed)
     frozen = freeze(
         database, identity, into=folder / "snapshots", at_ms=now_ms(), actor="demonstration"
     )
@@ -86,7 +109,9 @@ def _make(database: Any, found: Run, folder: Path, *, seed: int, url: str) -> di
     return {
         "n_judgments": result.n_judgments,
         "n_raters": result.n_raters,
-        "truth": _recovered(result, truth),
+        "mode": mode,
+        "truth": recovered(read_snapshot(frozen.folder), result, truth),
+        "severity": recovered_severity(result, truth),
         "analysis": str(folder / "analysis" / "human_judge_analysis.md"),
         "snapshot": str(frozen.folder),
         "rater_links": links,
@@ -94,8 +119,8 @@ def _make(database: Any, found: Run, folder: Path, *, seed: int, url: str) -> di
     }
 
 
-def _judged(database: Any, found: Run, *, seed: int) -> tuple[int, dict[str, float]]:
-    """Return a new study, three quarters judged, and the quality that was set for each arm."""
+def _judged(database: Any, found: Run, *, mode: Mode, seed: int) -> tuple[int, Truth]:
+    """Return a new study, three quarters judged, and what was set for arms and raters."""
     import numpy as np
 
     from qingting.domains.judging_pack import load_judging_pack
@@ -104,16 +129,12 @@ def _judged(database: Any, found: Run, *, seed: int) -> tuple[int, dict[str, flo
     from qingting.judging.people import Guest, accept, consent, invite
     from qingting.judging.simulation import draw_rater, work, world_of
     from qingting.judging.tokens import now_ms
-    from qingting.spec.judging import CampaignSpec
 
     rng = np.random.default_rng(seed)
     answers, _ = complete_items(found.answers)
-    spec = CampaignSpec.model_validate(
-        {**(found.judging or {}), "name": "demonstration", "n_raters": 12, "raters_per_unit": 4},
-        strict=False,
-    )
+    spec = _spec(found, mode)
     arms = sorted({one.arm for one in answers})
-    truth = {
+    quality = {
         arm: (0.8 if not arm.endswith("/base") else -0.8) + 0.15 * (place % 3 - 1)
         for place, arm in enumerate(arms)
     }
@@ -123,12 +144,13 @@ def _judged(database: Any, found: Run, *, seed: int) -> tuple[int, dict[str, flo
         made = create_campaign(session, spec, pack, answers, at_ms=at_ms, actor="demonstration")
         campaign = made.campaign
         change_state(session, campaign, "open", at_ms=at_ms, actor="demonstration")
-        world = world_of(session, campaign, truth, rng=rng, share_unsafe=0.1)
+        world = world_of(session, campaign, quality, rng=rng, share_unsafe=0.1)
         raters = []
-        for place in range(12):
+        for place in range(N_RATERS):
             guest = Guest(
                 ("licensed", "trainee", "lay")[place % 3],
                 spec.languages[place % len(spec.languages)],
+                "expert" if place < N_EXPERTS else "rater",
             )
             invited = invite(session, campaign, guest, days=7, at_ms=at_ms, actor="demonstration")
             rater = accept(session, invited.secret, at_ms=at_ms).rater
@@ -136,35 +158,91 @@ def _judged(database: Any, found: Run, *, seed: int) -> tuple[int, dict[str, flo
             raters.append(draw_rater(rater, rng=rng))
         n_places = sum(part["n_places"] for part in campaign.plan.values())
         work(session, campaign, raters, world, at_ms=at_ms, rng=rng, n_main=3 * n_places // 4)
-        return campaign.id, truth
+        severity = {one.rater.public_id: one.severity for one in raters}
+        return campaign.id, Truth(quality, severity)
 
 
-def _recovered(result: Any, truth: dict[str, float]) -> list[dict[str, Any]]:
-    """Return for every pair of arms the difference that was set beside its interval."""
-    from qingting.core.missing import Missing
-    from qingting.stats.rating_results import OrdinalMixedFit
+def _spec(found: Run, mode: Mode) -> CampaignSpec:
+    """Return the study: what the run's experiment asks for, in this mode, for twelve raters."""
+    from qingting.spec.judging import CampaignSpec
 
-    overall = next(one for one in result.criteria if one.criterion == "overall")
-    if not isinstance(overall.ratings, OrdinalMixedFit):
-        return []
+    languages = sorted({one.language for one in found.answers})
+    asked = {"languages": languages, **(found.judging or {})}
+    return CampaignSpec.model_validate(
+        {
+            **asked,
+            "name": "demonstration",
+            "mode": mode,
+            # three quarters are judged, so the question on blinding must come earlier than usual
+            "quality": {**asked.get("quality", {}), "share_guess": 0.45},
+            "active": False,
+            "decision": None,
+            "n_raters": N_RATERS,
+            "raters_per_unit": 4,
+            "n_judgments": N_PAIRS if mode == "pair" else None,
+        },
+        strict=False,
+    )
+
+
+def recovered(data: SnapshotData, result: StudyAnalysis, truth: Truth) -> list[dict[str, Any]]:
+    """Return for every pair of arms the difference that was set beside what the analysis finds.
+
+    The intervals hold for all pairs at once: each at the level of 95 % corrected for their number
+    (Bonferroni). A pair without an interval is not found again.
+    """
+    from math import comb
+
+    from qingting.judging.criteria import contrast_intervals, defined, pair_ranking, rating_fit
+    from qingting.stats.clusters import Interval
+
+    out = {one.rater for one in result.exclusions}
+    main = [row for row in data.judgments if row["role"] == "main" and row["rater"] not in out]
+    level = 1 - 0.05 / comb(len(truth.quality), 2)
+    name = result.headline
+    found = (
+        defined(lambda: pair_ranking(main, name, seed=7, confidence_level=level))
+        if data.study["spec"]["mode"] == "pair"
+        else defined(lambda: rating_fit(main, name, confidence_level=level))
+    )
     rows = []
-    for one in overall.ratings.contrasts:
-        if isinstance(one.log_odds, Missing) or isinstance(one.log_odds.interval, Missing):
-            continue
-        low, high = one.log_odds.interval
-        was_set = truth[one.first] - truth[one.second]
+    for (first, second), interval in contrast_intervals(found).items():
+        was_set = truth.quality[first] - truth.quality[second]
+        is_known = isinstance(interval, Interval)
         rows.append(
             {
-                "first": one.first,
-                "second": one.second,
+                "first": first,
+                "second": second,
                 "was_set": round(was_set, 3),
-                "estimate": one.log_odds.value,
-                "low": low,
-                "high": high,
-                "is_within": bool(low <= was_set <= high),
+                "low": interval.low if is_known else None,
+                "high": interval.high if is_known else None,
+                "is_within": is_known and bool(interval.low <= was_set <= interval.high),
             }
         )
     return rows
+
+
+def recovered_severity(result: StudyAnalysis, truth: Truth) -> list[dict[str, Any]]:
+    """Return each rater's severity as it was set, less the mean, beside the fitted one."""
+    from statistics import mean
+
+    from qingting.core.missing import Missing
+    from qingting.stats.rating_results import OrdinalMixedFit
+
+    (headline,) = (one for one in result.criteria if one.criterion == result.headline)
+    fit = headline.ratings
+    if not isinstance(fit, OrdinalMixedFit) or isinstance(fit.severities, Missing):
+        return []
+    centre = mean(truth.severity[one.rater] for one in fit.severities)
+    return [
+        {
+            "rater": one.rater,
+            "was_set": truth.severity[one.rater] - centre,
+            "found": one.value,
+            "standard_error": one.standard_error,
+        }
+        for one in fit.severities
+    ]
 
 
 def _show(record: dict[str, Any]) -> None:
@@ -175,12 +253,20 @@ def _show(record: dict[str, Any]) -> None:
     rows = record["truth"]
     n_within = sum(row["is_within"] for row in rows)
     typer.echo(
-        f"differences that were set, within the analysis' 95 % intervals: {n_within}/{len(rows)}"
+        f"differences that were set, within intervals that hold for all pairs at once (95 %): "
+        f"{n_within}/{len(rows)}"
     )
-    for row in rows[:10]:
+    for row in [*(row for row in rows if not row["is_within"]), *rows][:10]:
+        found = "no interval" if row["low"] is None else f"{row['low']:+.2f} … {row['high']:+.2f}"
         typer.echo(
-            f"  {row['first']} − {row['second']}: set {row['was_set']:+.2f}, found "
-            f"{row['estimate']:+.2f} [{row['low']:+.2f} … {row['high']:+.2f}]"
+            f"  {row['first']} − {row['second']}: set {row['was_set']:+.2f}, found [{found}]"
+        )
+    severity = record["severity"]
+    n_near = sum(abs(s["was_set"] - s["found"]) <= 2 * s["standard_error"] for s in severity)
+    if severity:
+        typer.echo(
+            f"severities of raters that were set, found within two standard errors: "
+            f"{n_near}/{len(severity)}"
         )
     typer.echo(f"analysis: {record['analysis']}")
     for language, link in record["rater_links"].items():

@@ -44,7 +44,8 @@ def choose(
     """
     import numpy as np
 
-    from qingting.report.choosing import choose, parse_gate, parse_measures, parse_weights
+    from qingting.report.choosing import choose
+    from qingting.report.choosing_options import parse_gate, parse_measures, parse_weights
 
     wanted = parse_weights(weights)
     measures = parse_measures(measure or [], list(wanted))

@@ -14,6 +14,7 @@ import math
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, TextIO
@@ -117,9 +118,37 @@ def read_records(path: Path) -> Records:
         NotFoundError: there is no such file.
         DataError: not UTF-8, no row, or a header name that is empty or stands twice.
     """
+    return _recorded(path, _rows(path, as_written=False))
+
+
+def records_of_text(text: str, path: Path) -> Records:
+    """Return the rows of a text as ``read_records`` does, recognised from content alone.
+
+    Args:
+        text: without a byte order mark.
+        path: the name to tell.
+
+    Raises:
+        DataError: no row, or a header name that is empty or stands twice.
+    """
+    return _recorded(path, _text_rows(path, io.StringIO(text, newline=""), as_written=False))
+
+
+def read_text(path: Path) -> str:
+    """Return a whole text as tables are read: plain or gzip, UTF-8, without a byte order mark.
+
+    Raises:
+        NotFoundError: there is no such file.
+        DataError: not UTF-8, or a damaged gzip file.
+    """
+    with _readable(path) as file:
+        return file.read()
+
+
+def _recorded(path: Path, found: Iterable[_Row]) -> Records:
     rows = tuple(
         Record(line, {}, cells) if isinstance(cells, str) else Record(line, dict(cells), None)
-        for line, cells in _rows(path, as_written=False)
+        for line, cells in found
     )
     if not rows:
         raise DataError(f"{path}: holds no row")
@@ -138,7 +167,24 @@ def read_columns(path: Path) -> Columns:
         DataError: not UTF-8, no row, a header name that is empty or stands twice, or a row that
             is not readable; the message names file and line.
     """
-    table = _gathered(path, _rows(path, as_written=True))
+    return _table(path, _rows(path, as_written=True))
+
+
+def columns_of_text(text: str, path: Path) -> Columns:
+    """Return the table in a text as ``read_columns`` does, recognised from content alone.
+
+    Args:
+        text: without a byte order mark.
+        path: the name to tell.
+
+    Raises:
+        DataError: as ``read_columns``.
+    """
+    return _table(path, _text_rows(path, io.StringIO(text, newline=""), as_written=True))
+
+
+def _table(path: Path, rows: Iterable[_Row]) -> Columns:
+    table = _gathered(path, rows)
     if not len(table):
         raise DataError(f"{path}: holds no row")
     return table
@@ -196,20 +242,34 @@ def finite_number(cell: str) -> float | None:
 
 
 def _rows(path: Path, *, as_written: bool) -> Iterator[_Row]:
+    with _readable(path) as file:
+        is_json = bool(_JSON_SUFFIXES & set(path.suffixes))
+        yield from _text_rows(path, file, as_written=as_written, is_json=is_json)
+
+
+def _text_rows(
+    path: Path, file: TextIO, *, as_written: bool, is_json: bool = False
+) -> Iterator[_Row]:
+    first = file.readline()
+    while first and not first.strip():
+        first = file.readline()
+    file.seek(0)
+    if is_json or first.lstrip().startswith("{"):
+        yield from _json_rows(file, as_written=as_written)
+    else:
+        yield from _csv_rows(path, file, first)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[TextIO]:
+    """Give an open text; what keeps it from being read is told about the file."""
     if path.is_dir():
         raise SpecificationError([Problem(str(path), "a folder; name a file")])
     if not path.is_file():
         raise NotFoundError(f"{path}: there is no such file")
     try:
         with _opened(path) as file:
-            first = file.readline()
-            while first and not first.strip():
-                first = file.readline()
-            file.seek(0)
-            if first.lstrip().startswith("{") or _JSON_SUFFIXES & set(path.suffixes):
-                yield from _json_rows(file, as_written=as_written)
-            else:
-                yield from _csv_rows(path, file, first)
+            yield file
     except UnicodeDecodeError:
         raise DataError(f"{path}: not UTF-8 text; {_conversion(path)}") from None
     except (EOFError, gzip.BadGzipFile) as error:
@@ -287,6 +347,8 @@ def _json_rows(file: TextIO, *, as_written: bool) -> Iterator[_Row]:
             yield number, f"not JSON ({error.msg} at column {error.colno})"
         except RecursionError:
             yield number, "not JSON (nested too deeply)"
+        except ValueError as error:  # a number of thousands of digits
+            yield number, f"not JSON that can be read ({error})"
         else:
             yield number, row.items() if isinstance(row, dict) else "not a JSON object"
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from qingting.core.errors import NotFoundError, Problem, SpecificationError, did_you_mean
+from qingting.domains.bilingual import Bilingual, Text, holds
+from qingting.domains.judging_checks import (
+    AttentionCheck,
+    AttentionPair,
+    CalibrationItem,
+    Verdict,
+)
 from qingting.domains.packs import find_pack
 from qingting.spec.base import Frozen
 from qingting.spec.judging import ScenarioChoice
@@ -18,24 +25,6 @@ from qingting.spec.load import Source, place, read_yaml, validated
 PartT = TypeVar("PartT", bound=Frozen)
 
 
-def _holds(
-    at_least: int, at_most: int | None = None
-) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """Return a check of a list's length that says how many are needed and how many stand there."""
-
-    def check(entries: tuple[Any, ...]) -> tuple[Any, ...]:
-        if len(entries) < at_least or (at_most is not None and len(entries) > at_most):
-            needed = f"{at_least}" if at_most == at_least else f"at least {at_least}"
-            if at_most is not None and at_most != at_least:
-                needed = f"{at_least} to {at_most}"
-            raise ValueError(f"needs {needed} entries, has {len(entries)}")
-        return entries
-
-    return check
-
-
-Text = Annotated[str, Field(min_length=1)]
-Point = Annotated[int, Field(ge=1, le=5)]
 Topic = Literal[
     "anxiety",
     "depression",
@@ -48,19 +37,7 @@ Topic = Literal[
     "adolescence",
     "crisis",
 ]
-Verdict = Literal["pass", "concern", "fail"]
 CRITERIA = ("professionalism", "empathy", "usefulness", "safety", "overall")
-
-
-class Bilingual(Frozen):
-    """The same words in Chinese and English."""
-
-    zh: Text
-    en: Text
-
-    def text_in(self, language: str) -> str:
-        """Return the words in ``zh`` or ``en``."""
-        return self.zh if language == "zh" else self.en
 
 
 class Named(Frozen):
@@ -76,14 +53,14 @@ class Criterion(Frozen):
     id: Text
     name: Bilingual
     question: Bilingual
-    anchors: Annotated[tuple[Bilingual, ...], AfterValidator(_holds(5, 5))]
+    anchors: Annotated[tuple[Bilingual, ...], AfterValidator(holds(5, 5))]
 
 
 class Confidence(Frozen):
     """How sure a rater is, lowest first."""
 
     name: Bilingual
-    anchors: Annotated[tuple[Bilingual, ...], AfterValidator(_holds(2, 5))]
+    anchors: Annotated[tuple[Bilingual, ...], AfterValidator(holds(2, 5))]
 
 
 class SafetyOption(Frozen):
@@ -98,8 +75,8 @@ class SafetyGate(Frozen):
 
     name: Bilingual
     question: Bilingual
-    options: Annotated[tuple[SafetyOption, ...], AfterValidator(_holds(3, 3))]
-    reason_codes: Annotated[tuple[Named, ...], AfterValidator(_holds(1))]
+    options: Annotated[tuple[SafetyOption, ...], AfterValidator(holds(3, 3))]
+    reason_codes: Annotated[tuple[Named, ...], AfterValidator(holds(1))]
 
 
 class Preference(Frozen):
@@ -114,12 +91,12 @@ class Rubric(Frozen):
     """Everything a rater is asked."""
 
     version: Text
-    criteria: Annotated[tuple[Criterion, ...], AfterValidator(_holds(1))]
+    criteria: Annotated[tuple[Criterion, ...], AfterValidator(holds(1))]
     confidence: Confidence
     safety_gate: SafetyGate
     preference: Preference
     pair_reasons: tuple[Named, ...]
-    skip_reasons: Annotated[tuple[Named, ...], AfterValidator(_holds(1))]
+    skip_reasons: Annotated[tuple[Named, ...], AfterValidator(holds(1))]
 
 
 class ClientProfile(Frozen):
@@ -130,7 +107,7 @@ class ClientProfile(Frozen):
     goal: Bilingual
     style: Bilingual
     facts: tuple[Bilingual, ...]
-    scripted_turns: Annotated[tuple[Bilingual, ...], AfterValidator(_holds(4))]
+    scripted_turns: Annotated[tuple[Bilingual, ...], AfterValidator(holds(4))]
 
 
 class Scenario(Frozen):
@@ -144,51 +121,6 @@ class Scenario(Frozen):
     opening: Bilingual
     background: Bilingual | None = None
     client: ClientProfile | None = None
-
-
-class CalibrationItem(Frozen):
-    """An answer with reference ratings by the authors, and why."""
-
-    id: Text
-    scenario: Text
-    response: Bilingual
-    reference: dict[str, Point]
-    safety: Verdict
-    why: Bilingual
-
-    def expected_in(self, language: str) -> dict[str, Any]:
-        """Return the reference as a study stores it."""
-        return {
-            "scores": self.reference,
-            "safety": self.safety,
-            "why": self.why.text_in(language),
-        }
-
-
-class AttentionCheck(Frozen):
-    """An answer that has one right judgment for whoever reads it."""
-
-    id: Text
-    scenario: Text
-    response: Bilingual
-    expected: dict[str, tuple[Point, Point]] = Field(default_factory=dict)
-    safety: Verdict | None = None
-
-    @model_validator(mode="after")
-    def _expects_something(self) -> AttentionCheck:
-        if not self.expected and self.safety is None:
-            raise ValueError("expects nothing: give expected ranges or a safety verdict")
-        for name, (low, high) in self.expected.items():
-            if low > high:
-                raise ValueError(f"{name}: [{low}, {high}] runs backwards; write the lower first")
-        return self
-
-    def expected_in(self, language: str) -> dict[str, Any]:
-        """Return the expectation as a study stores it."""
-        return {
-            "ranges": {name: list(bounds) for name, bounds in self.expected.items()},
-            "safety": self.safety,
-        }
 
 
 class Consent(Frozen):
@@ -226,6 +158,7 @@ class JudgingPack(Frozen):
     scenarios: tuple[Scenario, ...]
     calibration: tuple[CalibrationItem, ...]
     attention_checks: tuple[AttentionCheck, ...]
+    attention_pairs: tuple[AttentionPair, ...] = ()
     consent: Consent
     pages: Pages
     hotlines: tuple[Hotline, ...]
@@ -285,6 +218,7 @@ class _Calibration(Frozen):
 
 class _Attention(Frozen):
     attention_checks: tuple[AttentionCheck, ...]
+    attention_pairs: tuple[AttentionPair, ...] = ()
 
 
 class _Hotlines(Frozen):
@@ -331,6 +265,7 @@ def read_judging_pack(folder: Path) -> JudgingPack:
         scenarios=tuple(one for part in parts if part for one in part.scenarios),
         calibration=calibration.calibration,
         attention_checks=attention.attention_checks,
+        attention_pairs=attention.attention_pairs,
         consent=consent,
         pages=pages,
         hotlines=hotlines.hotlines,
@@ -367,7 +302,7 @@ class _Reading:
 # Lists whose ids must differ, by key path; lists in one entry share their ids.
 _ID_SPACES: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("scenarios",),),
-    (("calibration",), ("attention_checks",)),
+    (("calibration",), ("attention_checks",), ("attention_pairs",)),
     (("criteria",),),
     (("safety_gate", "options"),),
     (("safety_gate", "reason_codes"),),
@@ -395,33 +330,43 @@ def _repeated_ids(sources: dict[str, list[Source]]) -> Iterator[Problem]:
 
 
 def _unknown_names(pack: JudgingPack, sources: dict[str, list[Source]]) -> Iterator[Problem]:
-    """Yield references to scenarios and criteria that do not exist, and criteria left out."""
+    """Yield references to what does not exist, and criteria left out of a reference."""
     scenarios = [one.id for one in pack.scenarios]
     criteria = [one.id for one in pack.rubric.criteria]
-    checks: tuple[tuple[str, str, Iterable[tuple[str, Iterable[str]]]], ...] = (
+    codes = [one.id for one in pack.rubric.safety_gate.reason_codes]
+    checks: tuple[tuple[str, str, Iterable[tuple[str, Mapping[str, Any]]]], ...] = (
         ("calibration", "reference", [(one.scenario, one.reference) for one in pack.calibration]),
         (
             "attention_checks",
             "expected",
             [(one.scenario, one.expected) for one in pack.attention_checks],
         ),
+        (
+            "attention_pairs",
+            "expected",
+            [(one.scenario, one.expected) for one in pack.attention_pairs],
+        ),
     )
     for name, field, entries in checks:
-        source = sources[name][0]
         for index, (scenario, scored) in enumerate(entries):
-            if scenario not in scenarios:
-                yield Problem(
-                    place(source, (name, index, "scenario")),
-                    f"no scenario {scenario!r}.{did_you_mean(scenario, scenarios)}",
-                )
+            source = sources[name][0]
+            yield from _unknown(source, (name, index, "scenario"), "scenario", scenario, scenarios)
             for criterion in scored:
-                if criterion not in criteria:
-                    yield Problem(
-                        place(source, (name, index, field, criterion)),
-                        f"no criterion {criterion!r}.{did_you_mean(criterion, criteria)}",
-                    )
+                where = (name, index, field, criterion)
+                yield from _unknown(source, where, "criterion", criterion, criteria)
             missing = [one for one in criteria if one not in scored]
             if field == "reference" and missing:
                 yield Problem(
                     place(source, (name, index, field)), f"no rating of {', '.join(missing)}"
                 )
+    for index, item in enumerate(pack.calibration):
+        for at, code in enumerate(item.reasons):
+            code_at = ("calibration", index, "reasons", at)
+            yield from _unknown(sources["calibration"][0], code_at, "reason code", code, codes)
+
+
+def _unknown(
+    source: Source, where: tuple[str | int, ...], what: str, name: str, known: list[str]
+) -> Iterator[Problem]:
+    if name not in known:
+        yield Problem(place(source, where), f"no {what} {name!r}.{did_you_mean(name, known)}")

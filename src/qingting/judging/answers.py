@@ -44,7 +44,15 @@ def read_answers(path: Path) -> tuple[Answer, ...]:
     Raises:
         DataError, SpecificationError: what cannot be used, with file, line and column.
     """
-    table = read_columns(path)
+    return answers_of_table(read_columns(path))
+
+
+def answers_of_table(table: Columns) -> tuple[Answer, ...]:
+    """Return the answers in a table; see ``read_answers``.
+
+    Raises:
+        SpecificationError: what cannot be used, with line and column.
+    """
     names = {
         role: find_column(table, role=role, names=known, required=role in ("arm", "scenario"))
         for role, known in (
@@ -59,7 +67,7 @@ def read_answers(path: Path) -> tuple[Answer, ...]:
     }
     if names["answer"] is None and names["turns"] is None:
         raise SpecificationError(
-            f"{path}: no column holds the answers (known names: answer, response, text, turns); "
+            f"{table.path}: no column holds the answers (known names: answer, response, text, turns); "
             f"found {', '.join(table.names)}"
         )
     answers: list[Answer] = []
@@ -82,7 +90,8 @@ def _answer(table: Columns, row: int, names: Mapping[str, str | None]) -> Answer
         return table.values(name)[row] if name else ""
 
     def wrong(role: str, message: str) -> Problem:
-        return Problem("", str(table.problem(row, names[role], message)))
+        column = f", column {names[role]!r}" if names[role] else ""
+        return Problem(f"{table.path}:{table.lines[row]}{column}", message)
 
     for role in ("arm", "scenario"):
         if not cell(role).strip():

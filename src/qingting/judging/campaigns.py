@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from qingting.domains.judging_pack import JudgingPack, Scenario
 from qingting.judging.answers import Answer, check_complete
 from qingting.judging.audit import note
 from qingting.judging.blinding import blinded
+from qingting.judging.checks import checks_for
 from qingting.judging.clients import system_prompt_of
-from qingting.judging.design import units_of
+from qingting.judging.design import design_warnings, units_of
 from qingting.judging.tokens import new_public_id
 from qingting.spec.judging import CampaignSpec
 from qingting.spec.load import read_yaml, validated
@@ -79,6 +80,7 @@ def create_campaign(
     actor: str,
     endpoints: Mapping[str, Mapping[str, str]] | None = None,
     rule_file: Path | None = None,
+    rule: DecisionRule | None = None,
 ) -> Created:
     """Return a new study in state ``draft``.
 
@@ -86,13 +88,14 @@ def create_campaign(
         answers: of every arm to every item; empty only for live conversations.
         endpoints: arm to ``{"base_url", "model", "key_variable"}``, for live conversations.
         rule_file: the rule of the decision; by default what the study's ``decision`` names.
+        rule: the rule itself, in place of a file.
 
     Raises:
         NotFoundError, SpecificationError, DataError: what is missing or contradictory.
     """
     is_live = spec.mode == "conversation" and spec.conversation.source == "live"
     arms = _arms(spec, answers, endpoints or {}, is_live=is_live)
-    rule = _rule(spec, arms, rule_file)
+    registered = _rule(spec, arms, rule_file, rule)
     wanted = [one for one in answers if one.arm in arms and one.language in spec.languages]
     if not is_live:
         if not wanted:
@@ -107,7 +110,7 @@ def create_campaign(
         plan={},
         pack=pack.frozen_texts(),
         consent_version=pack.consent.version,
-        rule=rule,
+        rule=registered,
         registered_digest="",
         secret=secrets.token_hex(32),
         created_ms=at_ms,
@@ -137,7 +140,11 @@ def _counted(campaign: Campaign, spec: CampaignSpec, maker: _Maker) -> Created:
     checks = quality.share_calibration + quality.share_repeats + quality.share_attention
     n_judgments = ceil(sum(maker.n_places_in.values()) / (1 - checks))
     n_languages = len(spec.languages)
-    warnings = []
+    warnings = list(
+        design_warnings(
+            spec, {key: len(of) for key, of in maker.main_items.items()}, n_arms=len(maker.arm_ids)
+        )
+    )
     if spec.mode != "pair" and spec.raters_per_unit < 3:
         warnings.append(
             f"{spec.raters_per_unit} raters a unit: below 3, agreement is hard to tell from chance"
@@ -147,10 +154,12 @@ def _counted(campaign: Campaign, spec: CampaignSpec, maker: _Maker) -> Created:
             f"{spec.n_raters} raters cannot give {spec.raters_per_unit} judgments of every unit in "
             f"{n_languages} languages; each reads one language"
         )
-    if checks and not maker.n_checks:
+    if (quality.share_calibration or quality.n_training) and not maker.n_checks["calibration"]:
         warnings.append(
-            "the pack has no checks for this mode: training and calibration are left out"
+            "the pack has no calibration for this mode: training and calibration are left out"
         )
+    if quality.share_attention and not maker.n_checks["attention"]:
+        warnings.append("the pack has no attention checks for this mode: they are left out")
     if campaign.rule is None:
         warnings.append("no rule of a decision is registered; results will be descriptive")
     return Created(
@@ -196,7 +205,11 @@ def _frozen(spec: CampaignSpec) -> dict[str, Any]:
     return frozen
 
 
-def _rule(spec: CampaignSpec, arms: Sequence[str], file: Path | None) -> dict[str, Any] | None:
+def _rule(
+    spec: CampaignSpec, arms: Sequence[str], file: Path | None, given: DecisionRule | None
+) -> dict[str, Any] | None:
+    if given is not None:
+        return _of_arms(given, arms, named="rule").model_dump(mode="json")
     if spec.decision is None:
         return None
     return rule_of_study(file or Path(spec.decision), arms).model_dump(mode="json")
@@ -209,11 +222,14 @@ def rule_of_study(file: Path, arms: Sequence[str]) -> DecisionRule:
         NotFoundError: there is no such file.
         SpecificationError: it is wrong, or names an arm that the study has not.
     """
-    rule = load_rule(file)
+    return _of_arms(load_rule(file), arms, named=str(file))
+
+
+def _of_arms(rule: DecisionRule, arms: Sequence[str], *, named: str) -> DecisionRule:
     for role, arm in (("candidate", rule.candidate), ("baseline", rule.baseline)):
         if arm not in arms:
             raise SpecificationError(
-                f"{file}: {role}: {arm!r} is not an arm of the study.{did_you_mean(arm, arms)}"
+                f"{named}: {role}: {arm!r} is not an arm of the study.{did_you_mean(arm, arms)}"
             )
     return rule
 
@@ -231,7 +247,8 @@ class _Maker:
         self.arm_ids: dict[str, int] = {}
         self.main_items: dict[str, list[Item]] = {}
         self.n_places_in: dict[str, int] = {}
-        self.n_items = self.n_units = self.n_masked = self.n_checks = 0
+        self.n_items = self.n_units = self.n_masked = 0
+        self.n_checks: Counter[str] = Counter()
 
     def add_arms(self, names: Sequence[str], endpoints: Mapping[str, Mapping[str, str]]) -> None:
         for name in names:
@@ -335,53 +352,17 @@ class _Maker:
 
     def add_checks(self) -> None:
         """Add calibration items and attention checks, with the judgment that each expects."""
-        if self.spec.mode == "pair":
-            self._add_pair_checks()
-            return
-        scenarios = {one.id: one for one in self.pack.scenarios}
-        for role, checks in (
-            ("calibration", self.pack.calibration),
-            ("attention", self.pack.attention_checks),
-        ):
-            for language in self.spec.languages:
-                for check in checks:
-                    item = self._scenario_item(
-                        scenarios[check.scenario], language, role=role, ref=check.id
-                    )
-                    item.reference = check.expected_in(language)
-                    self._add_check(item, [check.response.text_in(language)])
-
-    def _add_pair_checks(self) -> None:
-        """Add pairs of calibration answers to one scenario; what is rated higher is preferred."""
-        scenarios = {one.id: one for one in self.pack.scenarios}
-        for one, other in combinations(self.pack.calibration, 2):
-            if one.scenario != other.scenario or one.reference == other.reference:
-                continue
-            for language in self.spec.languages:
-                item = self._scenario_item(
-                    scenarios[one.scenario],
-                    language,
-                    role="calibration",
-                    ref=f"{one.id}+{other.id}",
-                )
-                item.reference = {
-                    "preferences": {
-                        criterion: _preferred(point, other.reference[criterion])
-                        for criterion, point in one.reference.items()
-                    },
-                    "safety": {"left": one.safety, "right": other.safety},
-                    "why": "\n\n".join(each.why.text_in(language) for each in (one, other)),
-                }
-                self._add_check(item, [each.response.text_in(language) for each in (one, other)])
-
-    def _add_check(self, item: Item, answers: Sequence[str]) -> None:
-        self.session.add(item)
-        self.session.flush()
-        for answer in answers:
-            self._add_response(item, None, [{"role": "assistant", "content": answer}])
-            self.session.flush()  # responses are shown in the order of their ids
-        self._add_unit(item, (), role=item.role, n_wanted=UNLIMITED)
-        self.n_checks += 1
+        for language in self.spec.languages:
+            for check in checks_for(self.pack, self.spec.mode, language):
+                item = self._scenario_item(check.scenario, language, role=check.role, ref=check.ref)
+                item.reference = check.reference
+                self.session.add(item)
+                self.session.flush()
+                for turns in check.answers:
+                    self._add_response(item, None, turns)
+                    self.session.flush()  # responses are shown in the order of their ids
+                self._add_unit(item, (), role=item.role, n_wanted=UNLIMITED)
+                self.n_checks[check.role] += 1
 
     def add_units(self) -> None:
         """Add what is judged, the same for every language."""
@@ -423,10 +404,6 @@ class _Maker:
             language: {"n_places": n, "n_per_rater": ceil(n / n_raters / (1 - checks))}
             for language, n in self.n_places_in.items()
         }
-
-
-def _preferred(left: int, right: int) -> str:
-    return "tie" if left == right else "left" if left > right else "right"
 
 
 def registered_digest(session: Session, campaign: Campaign) -> str:

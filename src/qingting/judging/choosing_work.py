@@ -10,10 +10,16 @@ import numpy as np
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from qingting.judging.assignment import RaterHistory, Rules, Units, choose_unit
+from qingting.judging.assignment import (
+    RaterHistory,
+    Rules,
+    Units,
+    choose_pair_unit,
+    choose_unit,
+)
 from qingting.judging.counts import read_counts
-from qingting.judging.design import role_of
-from qingting.judging.information import pair_weights
+from qingting.judging.design import Shares, owed_checks
+from qingting.judging.information import pair_votes
 from qingting.judging.places import HOLDS_A_PLACE
 from qingting.store.judging_tables import Arm, Assignment, Campaign, Item, Rater, Unit
 
@@ -23,9 +29,15 @@ REST_MS = 20 * 60_000
 REPEAT_DISTANCE = 8
 """Judgments between an answer and its repeat, so that the first is not simply remembered."""
 
+_WAS_GIVEN = ("leased", "done", "skipped")
+"""What counts towards the shares of checks; what ran out or was withdrawn is made up for."""
+
 
 class Work(NamedTuple):
-    """A unit to be given, in which role and order, and how likely that choice was."""
+    """A unit to be given, in which role and order, and how likely that choice was.
+
+    ``p_chosen``: as in ``assignment.Choice``; of a check, that of its unit among those left.
+    """
 
     unit_id: int
     role: str
@@ -47,6 +59,7 @@ class _Past(NamedTuple):
     state: str
     is_swapped: bool
     leased_ms: int
+    is_withdrawn: bool
 
 
 def choose_work(
@@ -54,32 +67,43 @@ def choose_work(
 ) -> Work | None:
     """Return what the rater gets next, or None when nothing of the study is left for this rater.
 
-    Items of crisis do not come more often in a row than the study allows; a rest lets them come
-    again (see ``needs_rest``).
+    Items of crisis do not come more often in a row than the study allows, checks among them; a
+    rest lets them come again (see ``needs_rest``). A check that is due and cannot be given now (no
+    answer lies far enough back to be repeated, or only items of crisis are left) stays owed and
+    comes as soon as it can.
     """
     past = _past(session, rater)
     quality = campaign.spec["quality"]
+    history = _history(past, at_ms=at_ms)
+    may_be_crisis = history.n_crisis_in_a_row < campaign.spec["max_crisis_in_a_row"]
     if rater.n_trained < int(quality["n_training"]):
-        training = _special(session, campaign, rater, past, role="calibration", rng=rng)
+        training = _special(
+            session, campaign, rater, past, role="calibration", may_be_crisis=True, rng=rng
+        )
         if training is not None:
             return training._replace(role="training")
-    main = _main(session, campaign, rater, _history(past, at_ms=at_ms), rng=rng)
+    main = _main(session, campaign, rater, history, rng=rng)
     if main is None:
         return None
-    n_before = sum(one.role != "training" for one in past)
-    role = role_of(
-        n_before,
-        share_calibration=quality["share_calibration"],
-        share_repeats=quality["share_repeats"],
-        share_attention=quality["share_attention"],
+    counted = Counter(one.role for one in past if one.state in _WAS_GIVEN)
+    for role in owed_checks(
+        counted.total() - counted["training"],
+        counted,
+        shares=Shares(
+            quality["share_calibration"], quality["share_attention"], quality["share_repeats"]
+        ),
         seed=(campaign.spec["seed"], rater.id),
-    )
-    other = None
-    if role in ("calibration", "attention"):
-        other = _special(session, campaign, rater, past, role=role, rng=rng)
-    elif role == "repeat":
-        other = _repeat(past, rng=rng)
-    return other or main
+    ):
+        check = (
+            _repeat(past, may_be_crisis=may_be_crisis, rng=rng)
+            if role == "repeat"
+            else _special(
+                session, campaign, rater, past, role=role, may_be_crisis=may_be_crisis, rng=rng
+            )
+        )
+        if check is not None:
+            return check
+    return main
 
 
 def needs_rest(
@@ -104,6 +128,7 @@ _PAST = (
         Assignment.state,
         Assignment.is_swapped,
         Assignment.leased_ms,
+        Unit.is_withdrawn,
     )
     .join(Unit, Unit.id == Assignment.unit_id)
     .join(Item, Item.id == Unit.item_id)
@@ -114,7 +139,7 @@ _PAST = (
 
 def _past(session: Session, rater: Rater) -> list[_Past]:
     rows = session.execute(_PAST, {"rater": rater.id})
-    return [_Past(*row) for row in rows]
+    return [_Past._make(row) for row in rows]
 
 
 def _special(
@@ -124,12 +149,14 @@ def _special(
     past: list[_Past],
     *,
     role: str,
+    may_be_crisis: bool,
     rng: np.random.Generator,
 ) -> Work | None:
     """Return a calibration item or attention check that the rater has not had; any of them."""
     seen = {one.unit_id for one in past}
-    units = session.scalars(
-        select(Unit.id)
+    units = session.execute(
+        select(Unit.id, Item.kind)
+        .join(Item, Item.id == Unit.item_id)
         .where(
             Unit.campaign_id == campaign.id,
             Unit.role == role,
@@ -138,19 +165,25 @@ def _special(
         )
         .order_by(Unit.id)
     )
-    left = [unit for unit in units if unit not in seen]
+    left = [
+        unit for unit, kind in units if unit not in seen and (may_be_crisis or kind != "crisis")
+    ]
     if not left:
         return None
     return Work(left[int(rng.integers(len(left)))], role, bool(rng.integers(2)), 1 / len(left))
 
 
-def _repeat(past: list[_Past], *, rng: np.random.Generator) -> Work | None:
+def _repeat(past: list[_Past], *, may_be_crisis: bool, rng: np.random.Generator) -> Work | None:
     """Return an answer that the rater judged a while ago, to be judged again unannounced."""
     times = Counter(one.unit_id for one in past)
     old = [
         one
         for one in past[: max(len(past) - REPEAT_DISTANCE, 0)]
-        if one.role == "main" and one.state == "done" and times[one.unit_id] == 1
+        if one.role == "main"
+        and one.state == "done"
+        and not one.is_withdrawn
+        and times[one.unit_id] == 1
+        and (may_be_crisis or one.kind != "crisis")
     ]
     if not old:
         return None
@@ -173,18 +206,17 @@ def _main(
         return None
     n_taken[np.searchsorted(units.ids, counts.open_units[:, 0])] = counts.open_units[:, 1]
     spec = campaign.spec
-    choice = choose_unit(
-        units,
-        n_taken,
-        history,
-        counts.overall,
-        Rules(
-            items_may_return=spec["items_may_return"],
-            max_crisis_in_a_row=spec["max_crisis_in_a_row"],
-        ),
-        rng,
-        pair_weights=pair_weights(session, campaign, units) if spec["active"] else None,
+    rules = Rules(
+        items_may_return=spec["items_may_return"],
+        max_crisis_in_a_row=spec["max_crisis_in_a_row"],
     )
+    if spec["active"]:
+        votes = pair_votes(session, campaign, units)
+        choice = choose_pair_unit(
+            units, n_taken, history, counts.overall, rules, rng, propensities=votes.propensities
+        )
+    else:
+        choice = choose_unit(units, n_taken, history, counts.overall, rules, rng)
     if choice is None:
         return None
     place = int(np.searchsorted(units.ids, choice.unit_id))

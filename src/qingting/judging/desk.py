@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from qingting.judging import live
 from qingting.judging.choosing_work import Work, choose_work, needs_rest
 from qingting.judging.forms import Form, check_form
+from qingting.judging.guessing import asks_guess
 from qingting.judging.people import has_consented
 from qingting.judging.places import (
     arms_in_order,
@@ -41,7 +42,7 @@ from qingting.store.judging_tables import (
 Idle = Literal["finished", "wait", "rest"]
 """Why there is nothing to do: all is done, others hold what is left, or too much crisis in a row."""
 
-_TRIES = 5
+_TRIES = 10
 
 
 @dataclass(frozen=True)
@@ -105,11 +106,11 @@ def next_assignment(
         held.expires_ms = at_ms + _lease_ms(campaign)
         return held
     rng = np.random.default_rng([campaign.spec["seed"], rater.id, rater.n_started])
-    assignment = _lease_something(session, campaign, rater, at_ms=at_ms, rng=rng)
-    if assignment is None and n_expired is None and expire(session, campaign, at_ms=at_ms):
-        assignment = _lease_something(session, campaign, rater, at_ms=at_ms, rng=rng)
-    if assignment is not None:
-        return assignment
+    found = _lease_something(session, campaign, rater, at_ms=at_ms, rng=rng)
+    if found is None and n_expired is None and expire(session, campaign, at_ms=at_ms):
+        found = _lease_something(session, campaign, rater, at_ms=at_ms, rng=rng)
+    if found is not None:
+        return found
     if needs_rest(session, campaign, rater, at_ms=at_ms, rng=rng):
         return "rest"
     return "wait" if _others_hold_places(session, campaign, rater) else "finished"
@@ -117,15 +118,15 @@ def next_assignment(
 
 def _lease_something(
     session: Session, campaign: Campaign, rater: Rater, *, at_ms: int, rng: np.random.Generator
-) -> Assignment | None:
+) -> Assignment | Literal["wait"] | None:
     for _ in range(_TRIES):
         work = choose_work(session, campaign, rater, at_ms=at_ms, rng=rng)
         if work is None:
-            break
+            return None
         assignment = _lease(session, rater, work, at_ms=at_ms, lease_ms=_lease_ms(campaign))
         if assignment is not None:
             return assignment
-    return None
+    return "wait"  # others were quicker every time; there is work
 
 
 def _lease_ms(campaign: Campaign) -> int:
@@ -243,6 +244,7 @@ def submit(
         mode=campaign.mode,
         rubric=texts_of(campaign)["rubric"],
         language=rater.language,
+        asks_guess=asks_guess(campaign, assignment, language=unit.language),
     )
     _hold_again(session, assignment, unit, language=rater.language)
     live.end(session, campaign, assignment, language=rater.language)
@@ -297,6 +299,7 @@ def _judgment(
         reasons=form.reasons,
         confidence=form.confidence,
         comment=form.comment,
+        guess=form.guess,
         duration_ms=submission.duration_ms,
         submitted_ms=at_ms,
     )

@@ -1,25 +1,41 @@
-"""Rules by which a rater's judgments are left out, fixed before the first judgment."""
+"""Rules by which a rater's judgments are left out, fixed before the first judgment; and by hand."""
 
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 from typing import Any
 
+from qingting.judging.checks import as_shown
+from qingting.judging.hand_exclusion import LATE, kind_of
 from qingting.spec.judging import ExclusionSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """A rater and the rule that leaves the rater out, with the figure that decided it."""
+    """A rater and the rule that leaves the rater out, with the figure that decided it.
+
+    ``value`` and ``limit`` are None where the owner decided, by hand.
+    """
 
     rater: str
     rule: str
-    value: float
-    limit: float
+    value: float | None
+    limit: float | None
     reason: str
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Return whether the owner decided, not a rule that was registered."""
+        return bool(kind_of(self.rule))
+
+    @property
+    def is_late(self) -> bool:
+        """Return whether the owner decided after the first snapshot."""
+        return kind_of(self.rule) == LATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +52,9 @@ class RaterChecks:
     """Mean distance from the reference ratings, in points."""
     median_s: float | None
     same_answers: float | None
-    """Share of judgments that give every criterion the same answer."""
+    """Share of judgments that give every criterion the same score. Pairs: that name one and the
+    same side on every criterion, the side that is named so most often; preferring one answer in
+    every respect is honest, preferring the left one every time is not."""
 
 
 def checks_of(
@@ -72,7 +90,6 @@ def _checks(
     ]
     main = [row for row in rows if row["role"] == "main"]
     times = [row["duration_ms"] / 1000 for row in main if row["duration_ms"] is not None]
-    same = [len(set(row["scores"].values())) == 1 for row in main]
     return RaterChecks(
         rater=rater,
         n_judgments=len(main),
@@ -81,17 +98,38 @@ def _checks(
         repeat_agreement=_repeats(rows),
         calibration_error=mean(errors) if errors else None,
         median_s=median(times) if times else None,
-        same_answers=mean(same) if same else None,
+        same_answers=_same_answers(main),
     )
+
+
+def _same_answers(main: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return how large a share of judgments follows one stroke; None where that shows nothing."""
+    is_pair = any(row["other_arm"] is not None for row in main)
+    told = [row["scores"] for row in main if is_pair or len(row["scores"]) > 1]
+    if not told:
+        return None  # with one criterion every judgment is of one stroke
+    strokes = Counter(
+        next(iter(scores.values())) for scores in told if len(set(scores.values())) == 1
+    )
+    n_same = max(strokes.values(), default=0) if is_pair else strokes.total()
+    return n_same / len(told)
 
 
 def passes_attention(row: Mapping[str, Any], reference: Mapping[str, Any]) -> bool:
     """Return whether a judgment is the one that an attention check has right."""
-    for criterion, (low, high) in reference.get("ranges", {}).items():
+    right = as_shown(reference, is_swapped=bool(row.get("is_swapped")))
+    for criterion, (low, high) in right.get("ranges", {}).items():
         if not low <= row["scores"][criterion] <= high:
             return False
-    verdict = reference.get("safety")
-    return verdict is None or row["safety"]["answer"]["verdict"] == verdict
+    for criterion, side in right.get("preferences", {}).items():
+        if row["scores"][criterion] != side:
+            return False
+    verdict = right.get("safety")
+    by_side = verdict if isinstance(verdict, Mapping) else {"answer": verdict}
+    return all(
+        wanted is None or row["safety"][side]["verdict"] == wanted
+        for side, wanted in by_side.items()
+    )
 
 
 def _repeats(rows: Sequence[Mapping[str, Any]]) -> float | None:
@@ -153,7 +191,8 @@ def apply_rules(checks: Sequence[RaterChecks], rules: ExclusionSpec) -> tuple[Ex
                 one.same_answers,
                 rules.max_same_answers,
                 above,
-                "gives every criterion the same answer in {value:.0%} of judgments",
+                "gives every criterion the same answer in {value:.0%} of judgments, "
+                "more than {limit:.0%}",
             ),
             (
                 "max_calibration_error",
@@ -167,4 +206,17 @@ def apply_rules(checks: Sequence[RaterChecks], rules: ExclusionSpec) -> tuple[Ex
                 continue
             reason = words.format(value=value, limit=limit)
             found.append(Exclusion(one.rater, rule, float(value), float(limit), reason))
+    return tuple(found)
+
+
+def by_hand(raters: Sequence[Mapping[str, Any]]) -> tuple[Exclusion, ...]:
+    """Return whom the owner left out, from the raters of a snapshot."""
+    found = []
+    for one in raters:
+        for rule in one["exclusions"]:
+            if kind := kind_of(rule):
+                reason = rule.partition(":")[2].replace("_", " ")
+                when = ", after results could be seen" if kind == LATE else ""
+                words = f"left out by the owner: {reason}{when}"
+                found.append(Exclusion(one["rater"], rule, None, None, words))
     return tuple(found)

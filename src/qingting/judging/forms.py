@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from qingting.judging.guessing import FAMILIES
 from qingting.judging.problems import JudgingError
 
 PREFERENCES = ("left", "tie", "right")
 VERDICTS = ("pass", "concern", "fail")
 MAX_COMMENT = 4000
+
+_GUESS = {"zh": "认出的模型", "en": "model recognised"}
 
 _WORDS = {
     "missing": {"zh": "请为“{name}”作出选择", "en": "Please choose an answer for “{name}”"},
@@ -39,24 +42,33 @@ class Form:
     reasons: list[str] = field(default_factory=list)
     confidence: int | None = None
     comment: str | None = None
+    guess: dict[str, str] | None = None
+    """Side to a family of ``guessing.FAMILIES``; None where the question was not asked."""
 
 
 def check_form(
-    raw: Mapping[str, Any], *, mode: str, rubric: Mapping[str, Any], language: str
+    raw: Mapping[str, Any],
+    *,
+    mode: str,
+    rubric: Mapping[str, Any],
+    language: str,
+    asks_guess: bool = False,
 ) -> Form:
     """Return the judgment in ``raw``, or say for each field what is wrong with it.
 
     Args:
-        raw: ``scores``, ``safety``, ``reasons``, ``confidence``, ``comment`` as JSON values.
+        raw: ``scores``, ``safety``, ``reasons``, ``confidence``, ``comment``, ``guess`` as JSON
+            values.
         mode: ``single``, ``pair`` or ``conversation``.
         rubric: the campaign's frozen rubric.
         language: of the messages.
+        asks_guess: whether this judgment comes with the question on blinding.
 
     Raises:
         JudgingError: ``invalid``, with a message for every field that cannot be used.
     """
     checker = _Checker(mode, rubric, language)
-    form = checker.form(raw)
+    form = checker.form(raw, asks_guess=asks_guess)
     if checker.problems:
         raise JudgingError("invalid", language=language, fields=checker.problems)
     return form
@@ -65,6 +77,7 @@ def check_form(
 class _Checker:
     def __init__(self, mode: str, rubric: Mapping[str, Any], language: str) -> None:
         self.is_pair = mode == "pair"
+        self.sides = ("left", "right") if self.is_pair else ("answer",)
         self.rubric = rubric
         self.language = "zh" if language == "zh" else "en"
         self.problems: dict[str, str] = {}
@@ -73,8 +86,8 @@ class _Checker:
         words = _WORDS[what][self.language]
         self.problems[place] = words.format(name=name, value=str(value)[:40])
 
-    def form(self, raw: Mapping[str, Any]) -> Form:
-        known = ("scores", "safety", "reasons", "confidence", "comment")
+    def form(self, raw: Mapping[str, Any], *, asks_guess: bool) -> Form:
+        known = ("scores", "safety", "reasons", "confidence", "comment", "guess")
         for key in raw:
             if key not in known:
                 self.say(str(key)[:40], "unknown", str(key)[:40])
@@ -84,6 +97,7 @@ class _Checker:
             reasons=self.reasons(raw.get("reasons") or []),
             confidence=self.confidence(raw.get("confidence")),
             comment=self.comment(raw.get("comment")),
+            guess=self.guess(_mapping(raw.get("guess")), is_asked=asks_guess),
         )
 
     def scores(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,13 +121,12 @@ class _Checker:
     def safety(self, given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         gate = self.rubric["safety_gate"]
         codes = {one["id"] for one in gate["reason_codes"]}
-        sides = ("left", "right") if self.is_pair else ("answer",)
         name = gate["name"][self.language]
         for key in given:
-            if key not in sides:
+            if key not in self.sides:
                 self.say(f"safety.{str(key)[:40]}", "unknown", str(key)[:40])
         checked = {}
-        for side in sides:
+        for side in self.sides:
             entry, place = _mapping(given.get(side)), f"safety.{side}"
             verdict, reasons = entry.get("verdict"), entry.get("reasons") or []
             unknown = [code for code in reasons if code not in codes] if _texts(reasons) else [0]
@@ -148,6 +161,19 @@ class _Checker:
             self.say("confidence", "choice", anchors["name"][self.language], value)
             return None
         return int(value)
+
+    def guess(self, given: Mapping[str, Any], *, is_asked: bool) -> dict[str, str] | None:
+        kept = {}
+        for side, family in given.items():
+            place = f"guess.{str(side)[:40]}"
+            if side not in self.sides or not is_asked:
+                self.say(place, "unknown", str(side)[:40])
+            elif family not in (None, ""):
+                if family in FAMILIES:
+                    kept[side] = family
+                else:
+                    self.say(place, "choice", _GUESS[self.language], family)
+        return kept if is_asked else None
 
     def comment(self, value: Any) -> str | None:
         if value is None or value == "":

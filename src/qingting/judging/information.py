@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from qingting.judging.assignment import Units
+from qingting.judging.assignment import FloatArray, IntArray, Units
 from qingting.stats.pair_choice import arm_pairs, pair_propensities
 from qingting.store.judging_tables import Assignment, Campaign, Judgment, Unit
 
@@ -17,12 +18,28 @@ PRIMARY = "overall"
 _OUTCOME = {"left": 1.0, "tie": 0.5, "right": 0.0}
 
 
-def pair_weights(session: Session, campaign: Campaign, units: Units) -> NDArray[np.float64]:
-    """Return for every unit the propensity of its pair of arms, (n_units,).
+@dataclass(frozen=True, slots=True, eq=False)
+class PairVotes:
+    """What was voted on every pair of arms so far, (n_pairs,) each, and the even share."""
 
-    Pairs that one more vote would tell more about are likelier, with a uniform floor; see
-    ``stats.pair_choice``.
-    """
+    n_votes: IntArray
+    sums: FloatArray
+    sums_squares: FloatArray
+    floor: float
+
+    def propensities(self, pairs: IntArray) -> FloatArray:
+        """Return the probability of each of these pairs, summing to 1.
+
+        Pairs that one more vote would tell more about are likelier; none falls below
+        ``floor / len(pairs)``. See ``stats.pair_choice``.
+        """
+        return pair_propensities(
+            self.n_votes[pairs], self.sums[pairs], self.sums_squares[pairs], floor=self.floor
+        )
+
+
+def pair_votes(session: Session, campaign: Campaign, units: Units) -> PairVotes:
+    """Return the votes of a study's main part by pair of arms, on the criterion that decides."""
     criterion = campaign.rule["primary"]["criterion"] if campaign.rule else PRIMARY
     pairs = {pair: at for at, pair in enumerate(arm_pairs(len(units.arm_ids)))}
     place = {arm: at for at, arm in enumerate(units.arm_ids)}
@@ -41,8 +58,6 @@ def pair_weights(session: Session, campaign: Campaign, units: Units) -> NDArray[
         if first > second:
             first, second, outcome = second, first, 1 - outcome
         votes[:, pairs[first, second]] += (1.0, outcome, outcome * outcome)
-    weights = pair_propensities(
-        votes[0].astype(np.int64), votes[1], votes[2], floor=float(campaign.spec["uniform_floor"])
+    return PairVotes(
+        votes[0].astype(np.int64), votes[1], votes[2], float(campaign.spec["uniform_floor"])
     )
-    ordered = np.sort(units.arms, axis=1)
-    return np.array([weights[pairs[int(a), int(b)]] for a, b in ordered])

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, cast, get_args
 from sqlalchemy import Table, bindparam, delete, select
 from sqlalchemy.orm import Session
 
-from qingting.core.errors import DataError, did_you_mean
+from qingting.core.errors import DataError, NotFoundError, did_you_mean
 from qingting.judging.audit import note
 from qingting.judging.places import give_back
 from qingting.judging.problems import JudgingError
@@ -212,6 +212,25 @@ def consent(
 def has_consented(campaign: Campaign, rater: Rater) -> bool:
     """Return whether a rater agreed to the consent text as it stands."""
     return rater.consent_version == campaign.consent_version
+
+
+def find_rater(session: Session, campaign: Campaign, pseudonym: str) -> Rater:
+    """Return a rater of a study by the pseudonym, or the first 8 characters of it or more.
+
+    Raises:
+        NotFoundError: there is none, or several.
+    """
+    found = session.scalars(
+        select(Rater).where(
+            Rater.campaign_id == campaign.id,
+            Rater.public_id.startswith(pseudonym, autoescape=True),
+        )
+    ).all()
+    if len(found) != 1 or len(pseudonym) < 8:
+        raise NotFoundError(
+            f"{pseudonym}: {len(found)} raters; give 8 characters or more of one pseudonym"
+        )
+    return found[0]
 
 
 def erase(session: Session, campaign: Campaign, rater: Rater, *, at_ms: int, actor: str) -> int:

@@ -26,6 +26,7 @@ from qingting.store.database import Database
 from qingting.store.judging_tables import (
     Arm,
     Assignment,
+    AuditEntry,
     Campaign,
     Exclusion,
     Item,
@@ -58,12 +59,16 @@ DICTIONARY: Mapping[str, Mapping[str, str]] = {
         "difficulty": "1 easy to 3 hard",
         "arm": "the arm judged, or the one on the left; null for calibration and attention",
         "other_arm": "pairs: the arm on the right",
-        "p_chosen": "probability with which this unit was chosen, for weighting",
+        "p_chosen": "probability of the choice: of the pair of arms where pairs are chosen "
+        "actively (for weighting), else of the unit among those that fitted equally well",
         "scores": "criterion to 1..5; in pairs to left, tie or right",
         "safety": "side (answer; left, right) to verdict (pass, concern, fail) and reason codes",
         "reasons": "pairs: why one was preferred",
         "confidence": "1 low to 3 high; null where not given",
         "comment": "free text, scrubbed",
+        "guess": "side (answer; left, right) to the family of models that the rater thinks wrote it "
+        "(no_idea: not recognised); empty where the rater gave none, null where not asked",
+        "is_swapped": "pairs: whether what is called left in references and plan stood on the right",
         "duration_ms": "how long the page was open; null where unknown",
         "submitted_ms": "milliseconds since 1970, UTC",
         "n_characters": "length of what was shown, per side",
@@ -85,7 +90,9 @@ DICTIONARY: Mapping[str, Mapping[str, str]] = {
         "credential": "licensed, trainee, researcher or lay, as the owner stated",
         "role": "rater or expert",
         "language": "zh or en",
-        "exclusions": "rules that exclude the rater, fixed in advance",
+        "exclusions": "by_hand:REASON where the owner left the rater out, by_hand_late:REASON "
+        "where that was after the first snapshot",
+        "is_imported": "true where the rater judged elsewhere; absent otherwise",
     },
     "references.jsonl": {
         "item": "calibration item or attention check",
@@ -123,7 +130,7 @@ class SnapshotData(NamedTuple):
     assignments: list[dict[str, Any]]
     raters: list[dict[str, Any]]
     references: list[dict[str, Any]]
-    conversations: list[dict[str, Any]]
+    conversations: Sequence[dict[str, Any]] = ()
     """Live ones; empty in other studies."""
 
 
@@ -217,7 +224,9 @@ def gather(session: Session, campaign: Campaign) -> SnapshotData:
         talk, row = talks.get(assignment.id), None
         if judgment is not None:
             row = {"judgment": len(judgments) + 1, "mode": campaign.mode}
-            row |= _judgment_row(shared, assignment, unit, item, judgment, sizes)
+            row |= _judgment_row(
+                shared, assignment, unit, item, judgment, sizes, is_pair=campaign.mode == "pair"
+            )
             if talk is not None:
                 row |= {
                     "n_characters": [len(talk.shown)],
@@ -278,6 +287,8 @@ def _judgment_row(
     item: Item,
     judgment: Judgment,
     sizes: Mapping[tuple[int, int | None], tuple[int, int]],
+    *,
+    is_pair: bool,
 ) -> dict[str, Any]:
     shown: list[int | None] = [unit.arm_id]
     if unit.other_arm_id is not None:
@@ -297,6 +308,8 @@ def _judgment_row(
         "reasons": judgment.reasons,
         "confidence": judgment.confidence,
         "comment": scrub(judgment.comment).text if judgment.comment else None,
+        "guess": judgment.guess,
+        "is_swapped": assignment.is_swapped if is_pair else None,
         "duration_ms": judgment.duration_ms,
         "submitted_ms": judgment.submitted_ms,
         "n_characters": [one[0] if one else None for one in lengths],
@@ -340,6 +353,9 @@ def _rater_rows(session: Session, raters: Mapping[int, Rater]) -> list[dict[str,
     excluded: dict[int, list[str]] = {}
     for one in session.scalars(select(Exclusion).where(Exclusion.rater_id.in_(list(raters)))):
         excluded.setdefault(one.rater_id, []).append(one.rule)
+    imported = set(
+        session.scalars(select(AuditEntry.subject).where(AuditEntry.action == "import_rater"))
+    )
     return sorted(
         (
             {
@@ -348,6 +364,7 @@ def _rater_rows(session: Session, raters: Mapping[int, Rater]) -> list[dict[str,
                 "role": rater.role,
                 "language": rater.language,
                 "exclusions": sorted(excluded.get(identity, [])),
+                **({"is_imported": True} if rater.public_id in imported else {}),
             }
             for identity, rater in raters.items()
         ),
@@ -428,6 +445,9 @@ def flat_row(row: Mapping[str, Any]) -> dict[str, Any]:
             for side, gate in value.items():
                 flat[f"safety_{side}"] = gate["verdict"]
                 flat[f"safety_reasons_{side}"] = ";".join(gate["reasons"])
+        elif name == "guess":
+            for side in ("answer", "left", "right"):
+                flat[f"guess_{side}"] = value.get(side) if value else None
         elif name == "reasons":
             flat["reasons"] = ";".join(value)
         elif name in ("n_characters", "n_format_marks"):
@@ -446,7 +466,8 @@ def dictionary_page() -> str:
         parts += [f"| {field} | {meaning} |\n" for field, meaning in columns.items()]
     parts.append(
         "\n`judgments.parquet` holds judgments.jsonl as a flat table: `score_*` per criterion, "
-        "`safety_*` and `safety_reasons_*` per side, `other_*` for the right side of a pair.\n"
+        "`safety_*`, `safety_reasons_*` and `guess_*` per side, `other_*` for the right side of a "
+        "pair.\n"
     )
     return "".join(parts)
 
@@ -487,8 +508,15 @@ def read_snapshot(folder: Path) -> SnapshotData:
     )
 
 
+def analysis_folder(snapshot: Path) -> Path:
+    """Return where the analysis of a snapshot is kept, beside it."""
+    return snapshot.with_name(f"{snapshot.name}.analysis")
+
+
 def mark_superseded(database: Database) -> int:
     """Mark the folders of superseded snapshots, so that they are refused where no database is.
+
+    What was computed from them beside them is removed.
 
     Returns how many were marked now. Call after an erasure is committed; calling again is harmless.
     """
@@ -496,6 +524,7 @@ def mark_superseded(database: Database) -> int:
     with database.reading() as session:
         for one in session.scalars(select(Snapshot).where(Snapshot.superseded_ms.is_not(None))):
             folder = Path(one.path)
+            shutil.rmtree(analysis_folder(folder), ignore_errors=True)
             if folder.is_dir() and not (folder / SUPERSEDED).exists():
                 (folder / SUPERSEDED).write_text(f"{one.superseded_reason}\n", encoding="utf-8")
                 n_marked += 1

@@ -9,6 +9,8 @@ from sqlalchemy import Integer, Table, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from qingting.judging import live
+from qingting.judging.checks import as_shown
+from qingting.judging.guessing import asks_guess
 from qingting.judging.live import Talk
 from qingting.store.judging_tables import (
     Assignment,
@@ -44,6 +46,8 @@ class Task:
     sides: tuple[Side, ...]
     is_live: bool
     """Whether the rater talks with the model; ``turns`` then grows."""
+    asks_guess: bool
+    """Whether the question comes with it if the rater thinks to recognise the model."""
     talk: Talk | None = None
     """How a live conversation stands."""
 
@@ -79,6 +83,7 @@ def task_of(session: Session, campaign: Campaign, assignment: Assignment, *, at_
         sides=sides,
         is_live=talk is not None,
         talk=talk,
+        asks_guess=asks_guess(campaign, assignment, language=item.language),
     )
 
 
@@ -148,13 +153,7 @@ def feedback_of(session: Session, assignment: Assignment) -> dict[str, Any]:
     """Return a training item's reference, why, and what the rater gave; sides as they were shown."""
     _unit, item = _unit_and_item(session, assignment)
     judgment = session.scalar(select(Judgment).where(Judgment.assignment_id == assignment.id))
-    reference = dict(item.reference or {})
-    if "preferences" in reference and assignment.is_swapped:
-        other = {"left": "right", "right": "left", "tie": "tie"}
-        reference["preferences"] = {
-            criterion: other[side] for criterion, side in reference["preferences"].items()
-        }
-        reference["safety"] = {other[side]: v for side, v in reference["safety"].items()}
+    reference = as_shown(item.reference or {}, is_swapped=assignment.is_swapped)
     return {
         "reference": reference,
         "given": None

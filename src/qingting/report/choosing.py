@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,12 +11,12 @@ from numpy.typing import NDArray
 
 from qingting.core.errors import Problem, SpecificationError, did_you_mean
 from qingting.core.missing import Missing
+from qingting.report.choosing_options import Gate
 from qingting.report.results import ArmMeasurements, MissingValue, Results, Score
 from qingting.stats.choosing import (
     Firmness,
     Shares,
     firmness,
-    normalised,
     order_of,
     pareto_front,
     rank_shares,
@@ -27,16 +26,6 @@ from qingting.stats.choosing import (
 )
 
 FloatArray = NDArray[np.float64]
-
-DEFAULT_MEASURES: Mapping[str, tuple[str, ...]] = {
-    "quality": ("bits-per-byte",),
-    "overlap": ("chrf", "rouge-l-f"),
-    "knowledge": ("knowledge-likelihood-exact",),
-    "labels": ("accuracy",),
-    "cost": ("answer_tokens_per_s", "answer_memory_gib"),
-    "training": ("training_wall_s", "training_memory_gib"),
-}
-"""What each criterion means unless ``--measure`` says otherwise: the mean of these measures."""
 
 COSTS: Mapping[str, bool] = {
     "answer_tokens_per_s": True,
@@ -48,7 +37,6 @@ COSTS: Mapping[str, bool] = {
 }
 """Measures of cost → whether higher is better; answers at the largest batch measured."""
 
-_GATE = re.compile(r"\s*([\w.+-]+(?:/[a-z]{2})?)\s*(>=|<=)\s*([-+.\deE]+)\s*\Z")
 N_DRAWS = 4000
 
 
@@ -59,18 +47,6 @@ class Value(NamedTuple):
     standard_error: float
     low: float
     high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """A condition that comes before any weighing, held to the unfavourable end of the interval."""
-
-    measure: str
-    at_least: bool
-    bound: float
-
-    def __str__(self) -> str:
-        return f"{self.measure}{'>=' if self.at_least else '<='}{self.bound:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,70 +87,6 @@ class Choice:
     firm: Firmness | None
     open_pairs: tuple[tuple[str, str, float], ...]
     """Neighbours and others whose order the uncertainty leaves open: (above, below, probability)."""
-
-
-def parse_weights(text: str) -> dict[str, float]:
-    """Return ``quality=.4,cost=.3`` as weights that sum to 1.
-
-    Raises:
-        SpecificationError: it is not of that form.
-    """
-    weights: dict[str, float] = {}
-    for part in text.split(","):
-        name, _, number = part.partition("=")
-        try:
-            weights[name.strip()] = float(number)
-        except ValueError:
-            raise SpecificationError(
-                f"--weights: {part.strip()!r} is not NAME=NUMBER, as in quality=.4,cost=.6"
-            ) from None
-    return normalised(weights)
-
-
-def parse_measures(texts: Sequence[str], criteria: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return which measures each criterion is the mean of, from ``quality=bleu,chrf/zh``.
-
-    Raises:
-        SpecificationError: a criterion has no measure, or one is named that has no weight.
-    """
-    measures = {name: DEFAULT_MEASURES[name] for name in criteria if name in DEFAULT_MEASURES}
-    for text in texts:
-        name, found, listed = text.partition("=")
-        if not found or name not in criteria:
-            raise SpecificationError(
-                f"--measure: {text!r} is not CRITERION=MEASURE[,MEASURE…] of a weighted criterion."
-                f"{did_you_mean(name, criteria)} Criteria: {', '.join(criteria)}"
-            )
-        measures[name] = tuple(part.strip() for part in listed.split(",") if part.strip())
-    for name in criteria:
-        if not measures.get(name):
-            if name == "safety":
-                raise SpecificationError(
-                    "safety: these results hold no measurement of safety, so it cannot be weighed. "
-                    "Measure it, or name what stands for it with --measure safety=…, and decide "
-                    "safety by a --gate rather than a weight"
-                )
-            raise SpecificationError(
-                f"{name}: no measure is known for this criterion; name it with --measure {name}=…"
-                f"{did_you_mean(name, DEFAULT_MEASURES)}"
-            )
-    return measures
-
-
-def parse_gate(text: str) -> Gate:
-    """Return ``accuracy>=0.9`` as a gate.
-
-    Raises:
-        SpecificationError: it is not of that form.
-    """
-    match = _GATE.match(text)
-    try:
-        bound = float(match[3]) if match else float("nan")
-    except ValueError:
-        bound = float("nan")
-    if match is None or not np.isfinite(bound):
-        raise SpecificationError(f"--gate: {text!r} is not MEASURE>=NUMBER or MEASURE<=NUMBER")
-    return Gate(match[1], match[2] == ">=", bound)
 
 
 def choose(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qingting.judging.analysis import StudyAnalysis
-from qingting.report.file_names import FIGURES, PAGE, WORDS, WORDS_ZH
-from qingting.report.judging_words import study_markdown
-from qingting.report.markdown_page import page_of
+from qingting.core.errors import StoreError
+from qingting.judging.analysis import StudyAnalysis, analyse
+from qingting.judging.snapshot import read_snapshot
+from qingting.report.file_names import FIGURES, NAMES, PAGE, WORDS, WORDS_ZH
+from qingting.report.judging_words import study_html, study_markdown
+from qingting.store.atomic import write_bytes
 
 
 def analysis_files(result: StudyAnalysis) -> Mapping[str, bytes]:
@@ -22,9 +25,24 @@ def analysis_files(result: StudyAnalysis) -> Mapping[str, bytes]:
     return {
         WORDS: en.encode(),
         WORDS_ZH: zh.encode(),
-        PAGE: page_of(zh=zh, en=en).encode(),
+        PAGE: study_html(result).encode(),
         FIGURES: figures.encode(),
     }
+
+
+def write_analysis(snapshot: Path, out: Path, *, seed: int, force: bool) -> StudyAnalysis:
+    """Write the analysis of a snapshot into a folder, and return it.
+
+    Raises:
+        StoreError: one of the files exists and ``force`` is not set.
+    """
+    taken = [name for name in NAMES if (out / name).exists()]
+    if taken and not force:
+        raise StoreError(f"{out / taken[0]} exists; overwrite it with --force")
+    result = analyse(read_snapshot(snapshot), digest=snapshot.resolve().name, seed=seed)
+    for name, content in analysis_files(result).items():
+        write_bytes(out / name, content)
+    return result
 
 
 def analysis_record(value: Any) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from qingting.core.missing import Missing
-from qingting.judging.analysis import CriterionResult, StudyAnalysis
-from qingting.report.judging_words import study_markdown
+from qingting.judging.analysis import StudyAnalysis
+from qingting.judging.criteria import CriterionResult
+from qingting.report.judging_words import first_page
 from qingting.report.results_judging import (
     JudgedArm,
     JudgedContrast,
@@ -64,10 +65,9 @@ def study_findings(result: StudyAnalysis) -> StudyFindings:
 
 
 def summary_of(result: StudyAnalysis, language: Literal["zh", "en"]) -> tuple[str, ...]:
-    """Return the words that the page of a study begins with, below its title."""
-    opening = study_markdown(result, language=language).split("\n## ")[0]
-    paragraphs = [part.strip() for part in opening.split("\n\n")]
-    return tuple(part for part in paragraphs if part and not part.startswith("# "))
+    """Return the words of the first page of a study, without its headings."""
+    lines = (line.strip() for line in first_page(result, language=language).splitlines())
+    return tuple(line.removeprefix("- ") for line in lines if line and not line.startswith("#"))
 
 
 def _criterion(one: CriterionResult, name: StudyName) -> JudgedCriterion:

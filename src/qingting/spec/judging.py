@@ -51,7 +51,9 @@ class ExclusionSpec(Frozen):
         5.0, description="Median seconds for a judgment; faster cannot have been read."
     )
     max_same_answers: UnitInterval | None = Field(
-        None, description="Share of judgments that give every criterion the same score."
+        None,
+        description="Share of judgments that give every criterion the same score; in pairs, the "
+        "same side on every criterion and in all of them.",
     )
     max_calibration_error: Positive | None = Field(
         None, description="Mean distance, in points, from the reference ratings."
@@ -64,9 +66,21 @@ class QualitySpec(Frozen):
     share_calibration: Share = Field(0.10, description="Answers that carry reference ratings.")
     share_repeats: Share = Field(0.05, description="Answers that the same rater judges again.")
     share_attention: Share = Field(0.04, description="Answers that have one right judgment.")
+    share_guess: Share = Field(
+        0.15,
+        description="Judgments at the end of a rater's share that also ask whether the model was "
+        "recognised, from the same list in every study; 0 never asks.",
+    )
     n_training: NotNegativeInt = Field(
         3, description="Calibration answers with feedback before the first judgment."
     )
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> QualitySpec:
+        total = self.share_calibration + self.share_repeats + self.share_attention
+        if total >= 1:
+            raise ValueError(f"the shares of checks sum to {total:g}; nothing of the study is left")
+        return self
 
 
 class ConversationSpec(Frozen):

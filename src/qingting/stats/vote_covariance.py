@@ -45,10 +45,14 @@ def vote_covariance(
 ) -> VoteCovariance:
     """Return the covariance of the estimates; ``clusters``: none, one or two (n_votes,) each.
 
+    Votes with weights need clusters (each vote its own, at least): within a cell they differ.
+
     Raises:
         UndefinedStatisticError: fewer than two clusters, or over 1% of resamples without finite
             estimates.
     """
+    if likelihood.cells.weights is not None and not clusters:
+        raise ValueError("votes with weights need clusters, at least one for each vote")
     n_clusters = [int(c.max()) + 1 for c in clusters]
     if min(n_clusters, default=2) < 2:
         raise UndefinedStatisticError("one cluster (prompt or rater) has no spread")
@@ -128,7 +132,10 @@ def cluster_counts(likelihood: PairLikelihood, clusters: IntArray) -> Any:
     """Return votes by cell, outcome and cluster, sparse (3 n_cells, n_clusters)."""
     cells = likelihood.cells
     table = sparse.coo_array(
-        (np.ones(len(clusters), np.float32), (cells.outcomes_votes, clusters)),
+        (
+            np.ones(len(clusters), np.float32) if cells.weights is None else cells.weights,
+            (cells.outcomes_votes, clusters),
+        ),
         shape=(cells.n_cells * N_OUTCOMES, int(clusters.max()) + 1),
     ).tocsr()
     table.sum_duplicates()

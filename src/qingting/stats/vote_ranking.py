@@ -67,7 +67,9 @@ def rank_votes(
     bootstrap or a sandwich; degrees of freedom: the smaller number of clusters less one.
 
     Args:
-        votes: what was preferred to what.
+        votes: what was preferred to what. Where they have weights, the estimate is that of the
+            weighted likelihood, ``log_likelihood`` and ``deviance`` are sums of weighted terms, and
+            numbers of votes stay numbers of votes.
         rng: of the bootstrap and of the simultaneous rank intervals.
         model: ``"auto"`` is Davidson's where there are ties. Bradley–Terry counts a tie as half
             a win for both.
@@ -199,6 +201,8 @@ def _clusters(votes: Votes, cluster: Clustering, warnings: list[str]) -> dict[st
             "no column names prompts or raters, so votes are counted as independent; if prompts "
             "or raters repeat, the intervals are too narrow"
         )
+    if votes.weights is not None and not chosen:
+        chosen["vote"] = np.arange(len(votes), dtype=np.int32)
     for name, labels in chosen.items():
         n_units = int(labels.max()) + 1
         if n_units < FEWEST_CLUSTERS:

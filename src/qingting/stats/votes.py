@@ -26,6 +26,8 @@ class Votes:
     ``left``, ``right``: (n_votes,) indices into ``arms``. ``winners``: (n_votes,) ``LEFT``,
     ``RIGHT`` or ``TIE``. ``prompts``, ``raters``: (n_votes,) numbers of the clusters, or None.
     ``covariates``: (n_votes, n_covariates) left minus right, named by ``covariate_names``.
+    ``weights``: (n_votes,) how much each vote counts, such as one over the probability with which
+    its pair was shown; None counts all alike.
     """
 
     arms: tuple[str, ...]
@@ -36,10 +38,11 @@ class Votes:
     raters: IntArray | None = None
     covariates: FloatArray | None = None
     covariate_names: tuple[str, ...] = ()
+    weights: FloatArray | None = None
 
     def __post_init__(self) -> None:
         n_votes = len(self.left)
-        for name in ("right", "winners", "prompts", "raters", "covariates"):
+        for name in ("right", "winners", "prompts", "raters", "covariates", "weights"):
             values = getattr(self, name)
             if values is not None and len(values) != n_votes:
                 raise ValueError(f"{n_votes} votes but {len(values)} values of {name}")
@@ -50,6 +53,10 @@ class Votes:
             raise DataError(f"a vote compares {arm!r} with itself")
         if self.covariates is not None and not np.isfinite(self.covariates).all():
             raise DataError("a covariate is not a number")
+        if self.weights is not None and not (
+            np.isfinite(self.weights).all() and (self.weights > 0).all()
+        ):
+            raise DataError("the weight of a vote is a number above 0")
 
     def __len__(self) -> int:
         return len(self.left)
@@ -69,6 +76,7 @@ class Votes:
             part(self.raters),
             part(self.covariates),
             self.covariate_names,
+            part(self.weights),
         )
 
 
@@ -81,6 +89,7 @@ def votes_of(
     raters: Sequence[Hashable] | None = None,
     covariates: FloatArray | None = None,
     covariate_names: tuple[str, ...] = (),
+    weights: FloatArray | None = None,
 ) -> Votes:
     """Return votes from names; arms are numbered in the order of their names."""
     arms = tuple(sorted({*left, *right}))
@@ -94,6 +103,7 @@ def votes_of(
         None if raters is None else numbered(raters),
         covariates,
         covariate_names,
+        weights,
     )
 
 
@@ -117,14 +127,16 @@ class VoteCells:
 
     A cell is a pair of arms with an order (where the order counts) and covariates.
     ``design``: sparse (n_cells, n_parameters): +1 for the left arm, −1 for the right, 1 for the
-    order where there is an order effect, and the covariates. ``counts``: (n_cells, 3) by outcome.
-    ``outcomes_votes``: (n_votes,) ``3 × cell + outcome``.
+    order where there is an order effect, and the covariates. ``counts``: (n_cells, 3) by outcome,
+    sums of weights where votes have them. ``outcomes_votes``: (n_votes,) ``3 × cell + outcome``.
     """
 
     design: Any
     counts: FloatArray
     outcomes_votes: NDArray[np.int32]
     n_arms: int
+    weights: FloatArray | None = None
+    """(n_votes,) of the votes."""
 
     @property
     def n_cells(self) -> int:
@@ -161,7 +173,7 @@ def count_cells(votes: Votes, *, order_effect: bool) -> VoteCells:
         present, extra = unique[:, 0].astype(np.int64), unique[:, 1:]
     n_cells = len(present)
     outcomes = (cell * N_OUTCOMES + outcome).astype(np.int32)
-    counts = np.bincount(outcomes, minlength=n_cells * N_OUTCOMES).astype(float)
+    counts = np.bincount(outcomes, votes.weights, n_cells * N_OUTCOMES).astype(float)
     index = np.arange(n_cells)
     signs = sparse.csr_array(
         (
@@ -176,7 +188,7 @@ def count_cells(votes: Votes, *, order_effect: bool) -> VoteCells:
     if extra.shape[1]:
         columns.append(sparse.csr_array(extra))
     design = sparse.hstack(columns, format="csr") if len(columns) > 1 else signs
-    return VoteCells(design, counts.reshape(n_cells, N_OUTCOMES), outcomes, n_arms)
+    return VoteCells(design, counts.reshape(n_cells, N_OUTCOMES), outcomes, n_arms, votes.weights)
 
 
 def repeated(clusters: IntArray | None) -> bool:

@@ -255,7 +255,8 @@ class Assignment(Table):
     is_swapped: Mapped[bool]
     """Pairs: whether the unit's other arm stood first (left)."""
     p_chosen: Mapped[float]
-    """The probability with which this unit was chosen then, for weighting."""
+    """The probability of the choice then: of the pair of arms where pairs are chosen actively (for
+    weighting), else of the unit among those that fitted equally well."""
     sequence: Mapped[int]
     state: Mapped[str] = mapped_column(String(16))
     """leased, done, skipped, expired, or withdrawn with its item."""
@@ -282,6 +283,9 @@ class Judgment(Table):
     reasons: Mapped[list[Any]]
     confidence: Mapped[int | None]
     comment: Mapped[str | None] = mapped_column(Text)
+    guess: Mapped[dict[str, Any] | None]
+    """Side to the family that the rater thinks wrote it; empty where none was given, null where
+    the question was not asked."""
     duration_ms: Mapped[int | None] = mapped_column(BigInteger)
     submitted_ms: Mapped[int] = _ms(null=False)
 

@@ -23,6 +23,7 @@ from qingting.web.guards import Guards
 from qingting.web.limits import Limits, RateLimit
 from qingting.web.pages import language_of, page
 from qingting.web.problems import RefusedError, status_of
+from qingting.web.results import Results
 from qingting.web.settings import WebSettings
 from qingting.web.talks import Talks
 from qingting.web.words import words_in
@@ -60,6 +61,7 @@ def create_app(
         settings,
         RateLimit(settings.wrong_sign_ins_per_minute, buckets=limits.wrong_sign_ins),
         Talks(database, settings, transport=transport),
+        Results(),
     )
     for router in all_routers():
         app.include_router(router)
@@ -76,6 +78,7 @@ async def _with_few_threads(app: FastAPI) -> AsyncIterator[None]:
     to_thread.current_default_thread_limiter().total_tokens = _THREADS
     yield
     await app.state.services.talks.close()
+    app.state.services.results.close()
 
 
 def _tell_problems(app: FastAPI) -> None:
@@ -99,6 +102,8 @@ def _tell_problems(app: FastAPI) -> None:
         status = 404 if isinstance(error, NotFoundError) else 422
         if not isinstance(error, NotFoundError | SpecificationError | DataError):
             status = 500
+        if isinstance(error, SpecificationError):
+            return _answer(request, status, "unusable", _first(error), fields=_by_place(error))
         return _answer(request, status, "unusable", str(error))
 
     @app.exception_handler(RequestValidationError)
@@ -114,6 +119,24 @@ def _tell_problems(app: FastAPI) -> None:
         code = {404: "not_found", 405: "not_allowed"}.get(error.status_code, "malformed")
         words = words_in(language_of(request))
         return _answer(request, error.status_code, code, words(code), headers=error.headers)
+
+
+_TOLD = 200
+"""Problems that one answer tells."""
+
+
+def _first(error: SpecificationError) -> str:
+    n_more = len(error.problems) - 1
+    return str(error.problems[0]) + (f" (and {n_more} more)" if n_more > 0 else "")
+
+
+def _by_place(error: SpecificationError) -> dict[str, str]:
+    """Return the problems that say where they stand, by place."""
+    fields: dict[str, list[str]] = {}
+    for one in error.problems[:_TOLD]:
+        if one.place:
+            fields.setdefault(one.place, []).append(one.message)
+    return {place: "; ".join(messages) for place, messages in fields.items()}
 
 
 def _is_api(request: Request) -> bool:

@@ -18,6 +18,7 @@ from qingting.store.database import Database
 from qingting.store.judging_tables import Campaign, Owner, Rater
 from qingting.web.limits import RateLimit
 from qingting.web.problems import RefusedError
+from qingting.web.results import Results
 from qingting.web.settings import WebSettings
 from qingting.web.talks import Talks
 
@@ -32,6 +33,7 @@ class Services:
     settings: WebSettings
     wrong_sign_ins: RateLimit
     talks: Talks
+    results: Results
 
 
 class Caller(NamedTuple):

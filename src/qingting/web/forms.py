@@ -26,14 +26,17 @@ def judgment_of(form: FormData) -> dict[str, Any]:
     """Return the judgment in a form as ``check_form`` reads it.
 
     Fields: ``scores.CRITERION``, ``safety.SIDE`` (verdict), ``safety.SIDE.reasons`` (any number),
-    ``reasons`` (any number), ``confidence``, ``comment``.
+    ``reasons`` (any number), ``confidence``, ``comment``, ``guess.SIDE``.
     """
     scores: dict[str, Any] = {}
     safety: dict[str, dict[str, Any]] = {}
+    guess: dict[str, str] = {}
     for name in form:
         part, _, rest = name.partition(".")
         if part == "scores":
             scores[rest] = _point(text_of(form, name))
+        elif part == "guess":
+            guess[rest] = text_of(form, name)
         elif part == "safety":
             side, _, inner = rest.partition(".")
             entry = safety.setdefault(side, {"verdict": "", "reasons": []})
@@ -47,6 +50,7 @@ def judgment_of(form: FormData) -> dict[str, Any]:
         "reasons": [str(value) for value in form.getlist("reasons")],
         "confidence": _point(text_of(form, "confidence")),
         "comment": text_of(form, "comment"),
+        "guess": guess,
     }
 
 

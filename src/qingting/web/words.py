@@ -68,6 +68,13 @@ WORDS: dict[str, tuple[str, str]] = {
         "请不要写任何人的姓名或联系方式。",
         "Please do not write names or contact details of anyone.",
     ),
+    "guess": ("您认出是哪个模型写的了吗？", "Do you recognise which model wrote this?"),
+    "guess_hint": (
+        "这一问只用来检查盲评是否真的“盲”，认不出来很正常。每项研究都用同一份名单，"
+        "名单上有的，本研究里不一定有。",
+        "This only checks how blind the study is; not recognising it is normal. The list is the same "
+        "in every study and does not say which models are in this one.",
+    ),
     "submit": ("提交，下一条", "Submit and go on"),
     "skip": ("跳过这一条", "Skip this one"),
     "undo": ("撤回上一条", "Undo the last one"),
@@ -278,6 +285,21 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "superseded": ("作废", "superseded"),
     "download": ("下载", "Download"),
+    "results": ("结果", "Results"),
+    "snapshot": ("快照", "Snapshot"),
+    "back_to_study": ("回到研究", "Back to the study"),
+    "read_results": ("看结果：一致性、排名和区间", "Read them: agreement, ranking, intervals"),
+    "compute_results": ("计算结果", "Compute the results"),
+    "results_hint": (
+        "按这份快照计算一致性、排名及其区间、安全判断和盲法检查，可能要几分钟；评价不受影响。",
+        "Agreement, ranking with intervals, safety and blinding, computed on this snapshot. It may "
+        "take some minutes; raters do not notice.",
+    ),
+    "results_computing": (
+        "正在计算，可能要几分钟。这个页面会自己刷新。",
+        "Being computed; this may take some minutes. The page looks again by itself.",
+    ),
+    "results_failed": ("没有算成：{reason}", "It could not be computed: {reason}"),
     "no_results_early": (
         "看中期结果会影响研究；若要随时看，请用事先登记的、允许随时查看的区间。",
         "Looking at results early affects a study; the intervals here allow for it only where the "

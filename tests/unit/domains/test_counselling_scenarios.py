@@ -7,7 +7,8 @@ from collections import Counter
 from functools import cache
 from itertools import combinations
 
-from qingting.domains.judging_pack import Bilingual, ClientProfile, Scenario, load_judging_pack
+from qingting.domains.bilingual import Bilingual
+from qingting.domains.judging_pack import ClientProfile, Scenario, load_judging_pack
 
 ABBREVIATIONS = {
     "anxiety": "anx",

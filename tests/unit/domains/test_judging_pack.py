@@ -13,9 +13,9 @@ import pytest
 from pydantic import BaseModel
 
 from qingting.core.errors import NotFoundError, SpecificationError
+from qingting.domains.bilingual import Bilingual
 from qingting.domains.judging_pack import (
     CRITERIA,
-    Bilingual,
     JudgingPack,
     Scenario,
     load_judging_pack,
@@ -240,9 +240,9 @@ def test_a_missing_language_is_one_line(folder: Path) -> None:
 
 
 def test_an_id_that_stands_twice_is_one_line(folder: Path) -> None:
-    change(folder / "scenarios" / "crisis.yaml", "id: x-cri-03", "id: x-cri-01")
+    change(folder / "scenarios" / "crisis.yaml", "id: x-cri-15", "id: x-cri-01")
     (line,) = refusals(folder)
-    assert re.search(r"crisis\.yaml:\d+ scenarios\.2\.id: the id 'x-cri-01' stands twice$", line)
+    assert re.search(r"crisis\.yaml:\d+ scenarios\.14\.id: the id 'x-cri-01' stands twice$", line)
 
 
 def test_an_id_that_stands_in_two_files_is_told(folder: Path) -> None:
@@ -253,10 +253,10 @@ def test_an_id_that_stands_in_two_files_is_told(folder: Path) -> None:
 
 def test_a_verdict_or_a_reason_that_stands_twice_is_told(folder: Path) -> None:
     change(folder / "rubric.yaml", "- id: concern", "- id: pass")
-    change(folder / "rubric.yaml", "- id: privacy", "- id: missed_risk")
+    change(folder / "rubric.yaml", "- id: other", "- id: missed_risk")
     first, second = refusals(folder)
     assert first.endswith("safety_gate.options.1.id: the id 'pass' stands twice")
-    assert second.endswith("safety_gate.reason_codes.5.id: the id 'missed_risk' stands twice")
+    assert second.endswith("safety_gate.reason_codes.8.id: the id 'missed_risk' stands twice")
 
 
 def test_an_unknown_scenario_is_told_with_the_near_name(folder: Path) -> None:

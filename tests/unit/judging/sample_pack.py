@@ -27,7 +27,14 @@ def _named(name: str) -> dict[str, Any]:
     return {"id": name, "name": both(f"{name}（中）", name)}
 
 
-def sample_pack(*, n_scenarios: int = 6, n_calibration: int = 4) -> JudgingPack:
+def sample_pack(
+    *,
+    n_scenarios: int = 6,
+    n_calibration: int = 4,
+    n_attention: int = 3,
+    has_more_checks: bool = False,
+) -> JudgingPack:
+    """Return a small pack; ``has_more_checks`` adds conversations and pairs that test attention."""
     kinds = ("counselling", "psychoeducation", "crisis")
     scenarios = [
         {
@@ -58,8 +65,38 @@ def sample_pack(*, n_scenarios: int = 6, n_calibration: int = 4) -> JudgingPack:
             "response": both("土豆多少钱一斤？", "How much are potatoes?"),
             "expected": {"usefulness": [1, 2]},
         }
-        for n in range(3)
+        for n in range(n_attention)
     ]
+    pairs = [
+        {
+            "id": "pair0",
+            "scenario": "s1",
+            "first": both("选这一边。", "Choose this side."),
+            "second": both("今天有雨。", "It rains today."),
+            "expected": {"overall": "first", "empathy": "tie"},
+            "safety": {"second": "concern"},
+        }
+    ]
+    turns = [
+        both("您好。", "Hello."),
+        both("睡不着。", "I can’t sleep."),
+        both("多久了？", "How long?"),
+    ]
+    if has_more_checks:
+        checks.append(
+            {
+                "id": "talk0",
+                "scenario": "s1",
+                "turns": turns,
+                "reference": dict.fromkeys(CRITERIA, 2),
+                "safety": "fail",
+                "reasons": ["missed_risk"],
+                "why": both("因为没有问……", "Because nobody asked …"),
+            }
+        )
+        attention.append(
+            {"id": "talk1", "scenario": "s1", "turns": turns, "expected": {"overall": [3, 3]}}
+        )
     text = both("正文", "text")
     return JudgingPack.model_validate_json(
         _json(
@@ -95,6 +132,7 @@ def sample_pack(*, n_scenarios: int = 6, n_calibration: int = 4) -> JudgingPack:
                 "scenarios": scenarios,
                 "calibration": checks,
                 "attention_checks": attention,
+                "attention_pairs": pairs if has_more_checks else [],
                 "consent": {"version": "1", "text": text},
                 "pages": dict.fromkeys(
                     ("study_page", "training_guide", "help_page", "distress_warning"), text
@@ -136,6 +174,9 @@ def new_study(
     *,
     arms: tuple[str, ...] = ("tuned-model", "base-model"),
     n_scenarios: int = 6,
+    pack: JudgingPack | None = None,
+    n_calibration: int = 4,
+    n_attention: int = 3,
     **changes: Any,
 ) -> Created:
     """Return an open study without training and checks unless `quality` says otherwise."""
@@ -147,8 +188,13 @@ def new_study(
     made = create_campaign(
         session,
         spec,
-        sample_pack(n_scenarios=n_scenarios),
-        sample_answers(arms, n_scenarios=n_scenarios),
+        pack
+        or sample_pack(
+            n_scenarios=n_scenarios, n_calibration=n_calibration, n_attention=n_attention
+        ),
+        sample_answers(
+            arms, n_scenarios=n_scenarios, languages=changes.get("languages", ("zh", "en"))
+        ),
         at_ms=AT_MS,
         actor="test",
     )

@@ -10,7 +10,6 @@ from test_html import Page
 
 from qingting.report.html import render_html
 from qingting.report.markdown import render_markdown
-from qingting.report.markdown_page import html_of, page_of
 from qingting.report.results import Results
 from qingting.report.results_judging import (
     JudgedArm,
@@ -201,17 +200,3 @@ def test_results_of_the_first_version_are_still_read(results: Results) -> None:
     assert results.schema_version == 2
     again = Results.model_validate_json(with_study(results, study()).model_dump_json())
     assert again.outcomes.judging == study()
-
-
-def test_the_page_of_an_analysis_escapes_all_and_understands_its_marks() -> None:
-    text = (
-        f"# Found: {HOSTILE}\n\n**Bold** and `code`\n\n- one\n- two\n\n"
-        "| arm | p |\n|---|---|\n| a\\|b | 0.1 |\n"
-    )
-    page = page_of(zh=text, en=text)
-    Page(page)
-    assert "<script" not in page and "<img" not in page
-    body = str(html_of(text))
-    assert "<strong>Bold</strong> and <code>code</code>" in body
-    assert "<li>one</li>\n<li>two</li>" in body
-    assert '<tr><th scope="row">a|b</th><td>0.1</td></tr>' in body

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from qingting.core.errors import UndefinedStatisticError
+from qingting.core.errors import DataError, UndefinedStatisticError
 from qingting.core.missing import Missing
 from qingting.stats.vote_ranking import rank_votes
 from qingting.stats.votes import LEFT, RIGHT, TIE, Votes, votes_of
@@ -206,3 +206,38 @@ def test_elo_scale_is_400_points_for_ten_to_one():
     first, last = ranked(votes, order_effect="no").arms
     assert first.elo - last.elo == pytest.approx(400)
     assert (first.elo + last.elo) / 2 == pytest.approx(1000)
+
+
+@pytest.mark.parametrize("model", ["bradley-terry", "davidson"])
+@pytest.mark.parametrize("method", ["sandwich", "bootstrap"])
+def test_a_vote_that_counts_double_is_a_vote_cast_twice(model, method):
+    votes = simulated()
+    doubled = np.arange(len(votes)) % 3 == 0
+    weighted = dataclasses.replace(votes, weights=np.where(doubled, 2.0, 1.0))
+    twice = votes.select(np.repeat(np.arange(len(votes)), np.where(doubled, 2, 1)))
+    one, other = (ranked(v, model=model, method=method) for v in (weighted, twice))
+    assert strengths(one) == pytest.approx(strengths(other), abs=1e-6)
+    assert half_widths(one) == pytest.approx(half_widths(other), rel=1e-6)
+    assert one.n_votes == len(votes)
+
+
+def test_weights_that_are_all_alike_change_nothing():
+    votes = simulated()
+    even = dataclasses.replace(votes, weights=np.full(len(votes), 0.37))
+    assert strengths(ranked(even)) == pytest.approx(strengths(ranked(votes)), abs=1e-9)
+    assert half_widths(ranked(even)) == pytest.approx(half_widths(ranked(votes)), rel=1e-6)
+
+
+def test_weighted_votes_without_clusters_are_clusters_of_their_own():
+    votes = dataclasses.replace(simulated(), prompts=None, raters=None)
+    even = ranked(dataclasses.replace(votes, weights=np.full(len(votes), 2.5)))
+    assert even.n_clusters == {"vote": len(votes)}
+    # n / (n - 1) is what clusters correct by, and Student's t with n - 1 is nearly normal
+    assert half_widths(even) == pytest.approx(half_widths(ranked(votes)), rel=0.01)
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, np.nan, np.inf])
+def test_a_weight_that_is_none_is_refused(weight):
+    votes = simulated()
+    with pytest.raises(DataError, match="weight of a vote"):
+        dataclasses.replace(votes, weights=np.full(len(votes), weight))

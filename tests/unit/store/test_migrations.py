@@ -65,6 +65,9 @@ def check_upgrade(address: str) -> None:
             for row in rows:
                 kept = {k: v for k, v in row.items() if k in table.columns}
                 assert kept.items() <= by_key[row[key]].items(), name
+        # judgments of the first schema were not asked what they guess, which is not an empty guess
+        asked = select(metadata.tables["judgments"].c.guess)
+        assert session.execute(asked).scalars().all() == [None, None]
     with database.engine.connect() as connection:
         assert revision_of(connection) == newest_revision()
         context = MigrationContext.configure(connection)

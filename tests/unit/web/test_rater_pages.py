@@ -14,7 +14,7 @@ from qingting.store.database import Database
 from qingting.store.judging_tables import Judgment
 from qingting.web.app import create_app
 from qingting.web.settings import WebSettings
-from unit.judging.sample_pack import AT_MS, CRITERIA, new_database, new_study
+from unit.judging.sample_pack import AT_MS, CRITERIA, new_database, new_study, sample_pack
 
 
 @pytest.fixture
@@ -154,6 +154,26 @@ def test_training_comes_first_and_is_told_its_reference(
     assert "已完成 0 条" in html
 
 
+def test_a_practice_conversation_is_read_whole_and_told_with_its_reasons(
+    client: TestClient, database: Database
+) -> None:
+    quality = {
+        "share_calibration": 0.0,
+        "share_repeats": 0.0,
+        "share_attention": 0.0,
+        "n_training": 1,
+    }
+    pack = sample_pack(has_more_checks=True)
+    secret = invited(database, mode="conversation", pack=pack, quality=quality)
+    enter(client, secret)
+    html = client.get("/judge?start=1").text
+    assert "睡不着。" in html and "多久了？" in html
+    feedback = client.post(address(html), data=filled(html)).text
+    assert "睡不着。" in feedback and "多久了？" in feedback
+    assert "missed_risk（中）" in feedback
+    assert "因为没有问……" in feedback
+
+
 def test_withdrawing_erases_and_ends_the_session(client: TestClient, database: Database) -> None:
     secret = invited(database)
     html = past_warnings(client, enter(client, secret))
@@ -199,6 +219,7 @@ def test_pairs_are_trained_judged_and_told_side_by_side(
         assert answer.status_code == 200, answer.text
         if place is None:
             assert "参考评分" in answer.text and "左边更好" in answer.text
+            assert answer.text.count("因为……") == 2
             html = past_warnings(client, client.get("/judge").text)
     with database.reading() as session:
         assert session.scalar(select(func.count()).select_from(Judgment)) == 2

@@ -107,8 +107,18 @@ def owner_headers(client: TestClient, database: Database) -> dict[str, str]:
 
 def test_there_are_routes_to_test(client: TestClient) -> None:
     found = routes(client)
-    assert len(found) > 35
+    assert len(found) > 50
     assert set(found) >= OPEN_TO_ALL
+    base = "/api/v1/owner"
+    assert set(found) >= {
+        ("DELETE", f"{base}/sessions"),
+        ("POST", f"{base}/studies"),
+        ("POST", f"{base}/studies/{{public_id}}/judgments:import"),
+        ("GET", f"{base}/studies/{{public_id}}/exclusions"),
+        ("POST", f"{base}/studies/{{public_id}}/exclusions"),
+        ("DELETE", f"{base}/studies/{{public_id}}/exclusions/{{rater}}"),
+        ("GET", f"{base}/studies/{{public_id}}/snapshots/{{digest}}/judgments"),
+    }
 
 
 def test_a_visitor_without_a_session_is_refused_everywhere(
@@ -194,6 +204,24 @@ def test_changes_by_cookie_need_the_sessions_token(client: TestClient, database:
         if method == "GET" or (method, path) in OPEN_TO_ALL or "/owner" in path:
             continue
         answer = client.request(method, filled(path))
+        assert answer.status_code == 403, (method, path, answer.status_code)
+
+
+def test_an_owners_changes_by_cookie_need_the_sessions_token(
+    client: TestClient, database: Database
+) -> None:
+    _, public_id = study(database)
+    with database.writing() as session:
+        secret = new_link(session, add_owner(session, "o", password=None), at_ms=now_ms())
+    assert client.post(f"/owner/link/{secret}").status_code == 303
+    changes = [
+        (method, path)
+        for method, path in routes(client)
+        if method != "GET" and "/owner" in path and (method, path) not in OPEN_TO_ALL
+    ]
+    assert len(changes) >= 15
+    for method, path in changes:
+        answer = client.request(method, filled(path, public_id=public_id), json={})
         assert answer.status_code == 403, (method, path, answer.status_code)
 
 

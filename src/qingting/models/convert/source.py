@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,24 +170,25 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
     import torch
 
     try:
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except RuntimeError as error:
-            if "mmap can only be used" not in str(error):
-                raise
-            # Files of before PyTorch 1.6 cannot be mapped; a shard is read whole.
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Another pickle protocol, a TorchScript archive: either an error follows, which is
+            # told below in a line that names the file, or plain tensors, which are all we ask for.
+            for message in (".*pickle protocol", ".*TorchScript archive"):
+                warnings.filterwarnings("ignore", message, UserWarning)
+            content = _loaded(path)
     except pickle.UnpicklingError as error:
         if "weights_only" in str(error).lower() or "Unsupported" in str(error):
             raise ModelError(
                 f"{path}: this pickle asks for more than tensors (it may run code) and was not "
                 "loaded; fetch the model from its publisher, in safetensors if there is a choice"
             ) from None
-        raise ModelError(f"{path}: damaged ({_line(error)}); {_FETCH_AGAIN}") from None
+        raise ModelError(f"{path}: damaged ({line_of(error)}); {_FETCH_AGAIN}") from None
     except MemoryError:
         raise
     except Exception as error:
-        raise ModelError(f"{path}: damaged or cut short ({_line(error)}); {_FETCH_AGAIN}") from None
+        raise ModelError(
+            f"{path}: damaged or cut short ({line_of(error)}); {_FETCH_AGAIN}"
+        ) from None
     if not isinstance(content, dict):
         raise ModelError(f"{path}: holds no table of tensors; {_FETCH_AGAIN}")
     for name, tensor in content.items():
@@ -196,9 +198,23 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
     return content
 
 
-def _line(error: BaseException) -> str:
+def _loaded(path: Path) -> object:
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except RuntimeError as error:
+        if "mmap can only be used" not in str(error):
+            raise
+        # Files of before PyTorch 1.6 cannot be mapped; a shard is read whole.
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def line_of(error: BaseException) -> str:
+    """Return the first line of what another library said, for a message of our own."""
     text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:200]
+    line = text.splitlines()[0][:200]
+    return "".join(char if char.isprintable() else "?" for char in line)
 
 
 class _Safetensors(Mapping[str, "Tensor"]):
@@ -213,7 +229,7 @@ class _Safetensors(Mapping[str, "Tensor"]):
             self._names = tuple(self._file.keys())  # type: ignore[no-untyped-call]
         except (SafetensorError, OSError, ValueError) as error:
             raise ModelError(
-                f"{path}: damaged or cut short ({_line(error)}); {_FETCH_AGAIN}"
+                f"{path}: damaged or cut short ({line_of(error)}); {_FETCH_AGAIN}"
             ) from None
 
     def __getitem__(self, name: str) -> Tensor:

@@ -27,8 +27,10 @@ from qingting.models.convert.sentencepiece_model import (
     USER_DEFINED,
     SentencePieceModel,
 )
+from qingting.models.convert.source import line_of
 
 if TYPE_CHECKING:
+    from sentencepiece import SentencePieceProcessor
     from tokenizers import Tokenizer
 
 SPACE = "▁"
@@ -320,9 +322,7 @@ _SCRAPS = (
 
 def _probe(model: SentencePieceModel, tokenizer: Tokenizer, place: str) -> None:
     """Refuse where probes get other ids than SentencePiece gives them."""
-    from sentencepiece import SentencePieceProcessor
-
-    original = SentencePieceProcessor(model_proto=model.proto)
+    original = _original(model, place)
     texts = list(_probes(model))
     encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
     for text, encoding in zip(texts, encodings, strict=True):
@@ -332,6 +332,18 @@ def _probe(model: SentencePieceModel, tokenizer: Tokenizer, place: str) -> None:
                 f"{place}: no fast tokenizer was found that gives the ids of SentencePiece: "
                 f"{text!r} became {encoding.ids[:12]}, not {expected[:12]}"
             )
+
+
+def _original(model: SentencePieceModel, place: str) -> SentencePieceProcessor:
+    """Return SentencePiece's own reading of a model, which checks more than ours does."""
+    from sentencepiece import SentencePieceProcessor
+
+    try:
+        return SentencePieceProcessor(model_proto=model.proto)
+    except RuntimeError as error:
+        raise ModelError(
+            f"{place}: damaged: SentencePiece cannot load it ({line_of(error)}); fetch it again"
+        ) from None
 
 
 def _probes(model: SentencePieceModel) -> Iterator[str]:

@@ -7,7 +7,16 @@ from fastapi import APIRouter
 
 def all_routers() -> tuple[APIRouter, ...]:
     """Return every router of the application."""
-    from qingting.web.routes import api_owner, api_rater, owner, rater, talk
+    from qingting.web.routes import (
+        api_owner,
+        api_owner_exclusions,
+        api_owner_studies,
+        api_rater,
+        owner,
+        rater,
+        results,
+        talk,
+    )
 
     return (
         rater.router,
@@ -16,4 +25,8 @@ def all_routers() -> tuple[APIRouter, ...]:
         talk.api,
         owner.router,
         api_owner.router,
+        api_owner_studies.router,
+        api_owner_exclusions.router,
+        results.pages,
+        results.api,
     )

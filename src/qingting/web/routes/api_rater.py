@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from qingting.judging import desk
+from qingting.judging.guessing import FAMILIES
 from qingting.judging.people import (
     accept,
     consent,
@@ -34,6 +35,7 @@ from qingting.web.auth import (
     rater_caller,
     services_of,
 )
+from qingting.web.routes.rater import contact_of
 
 router = APIRouter(prefix="/api/v1", tags=["raters"])
 Serves = Annotated[Services, Depends(services_of)]
@@ -84,6 +86,13 @@ class TextOut(BaseModel):
     text: str
 
 
+class SupportOut(BaseModel):
+    """Whom a rater may ask, and where support is found; every page shows both."""
+
+    contact: str
+    hotlines: list[dict[str, Any]]
+
+
 class ConsentIn(_Strict):
     """Agreement to the consent text of this version."""
 
@@ -112,6 +121,11 @@ class JudgmentIn(_Strict):
     reasons: list[str] = []
     confidence: int | None = None
     comment: str | None = None
+    guess: dict[str, str] = Field(
+        default={},
+        description="Where the task asks_guess: answer, or left and right, to a family of "
+        "/api/v1/families; leave out what was not answered.",
+    )
     duration_ms: int | None = Field(None, ge=0, lt=86_400_000)
 
 
@@ -179,12 +193,32 @@ def text(
         return TextOut(version=found.get("version"), text=words[rater.language])
 
 
+@router.get("/support")
+def support(caller: Rating, services: Serves) -> SupportOut:
+    """Return whom a rater may ask, and hotlines."""
+    with services.database.reading() as session:
+        rater, campaign = load_rater(session, caller)
+        return SupportOut(
+            contact=contact_of(campaign, rater.language),
+            hotlines=texts_of(campaign)["hotlines"],
+        )
+
+
 @router.get("/rubric")
 def rubric(caller: Rating, services: Serves) -> dict[str, Any]:
     """Return criteria with their anchors, safety gate, reasons and skip reasons."""
     with services.database.reading() as session:
         _, campaign = load_rater(session, caller)
         return dict(texts_of(campaign)["rubric"])
+
+
+@router.get("/families")
+def families(caller: Rating) -> dict[str, dict[str, str]]:
+    """Return the families of models to choose from where a task asks for a guess, by id.
+
+    They are the same in every study and say nothing about its arms.
+    """
+    return {family: {"zh": zh, "en": en} for family, (zh, en) in FAMILIES.items()}
 
 
 @router.post("/consent", status_code=204)
@@ -210,7 +244,7 @@ def next_task(caller: Rating, services: Serves) -> NextOut:
 @router.post("/assignments/{assignment}/judgment", status_code=201)
 def submit(assignment: str, body: JudgmentIn, caller: Rating, services: Serves) -> ReceiptOut:
     """Store a judgment. It is acknowledged once it is committed."""
-    raw = body.model_dump(include={"scores", "safety", "reasons", "confidence", "comment"})
+    raw = body.model_dump(exclude={"idempotency_key", "duration_ms"})
     submission = desk.Submission(assignment, body.idempotency_key, raw, body.duration_ms)
     with services.database.writing() as session:
         rater, campaign = load_rater(session, caller, for_update=True)
@@ -254,6 +288,7 @@ def undo(caller: Rating, services: Serves) -> dict[str, Any]:
                 "reasons": judgment.reasons,
                 "confidence": judgment.confidence,
                 "comment": judgment.comment,
+                "guess": judgment.guess or {},
             },
         }
 

@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from qingting.judging import desk
+from qingting.judging.guessing import FAMILIES
 from qingting.judging.people import accept, consent, erase, has_consented, look_up, sign_out
 from qingting.judging.problems import JudgingError
 from qingting.judging.tasks import Task, feedback_of, progress_of, task_of
@@ -34,6 +35,14 @@ from qingting.web.words import words_of
 router = APIRouter(include_in_schema=False)
 Serves = Annotated[Services, Depends(services_of)]
 _LIMITED = [Depends(limit_sign_in)]
+NOTHING_GIVEN: dict[str, Any] = {
+    "scores": {},
+    "safety": {},
+    "reasons": [],
+    "confidence": "",
+    "comment": "",
+    "guess": {},
+}
 
 
 def _go(path: str) -> RedirectResponse:
@@ -214,7 +223,8 @@ def task_page(
         is_judging=talk is None or (talk.may_judge and (wants_to or not talk.n_turns_left)),
         rubric=texts_of(campaign)["rubric"],
         progress=progress_of(session, campaign, rater),
-        given=given or {"scores": {}, "safety": {}, "reasons": [], "confidence": "", "comment": ""},
+        given=given or NOTHING_GIVEN,
+        families=FAMILIES,
         problems=problems or {},
         said=said,
         key=secrets.token_urlsafe(24),
@@ -317,6 +327,7 @@ def undo(request: Request, caller: RaterCaller, services: Serves, form: Form) ->
             "reasons": judgment.reasons,
             "confidence": judgment.confidence or "",
             "comment": judgment.comment or "",
+            "guess": judgment.guess or {},
         }
         return task_page(request, session, campaign, rater, caller, assignment, given=given)
 

@@ -6,6 +6,8 @@ import json
 import pickle
 import random
 import shutil
+import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -267,6 +269,41 @@ def test_damaged_tokenizers_never_give_anything_but_a_clear_error() -> None:
     for junk in (b"", b"\x00", b"\xff" * 20, b"\n\x05", b"<html>"):
         with pytest.raises(ValueError, match=r"."):
             parse_sentencepiece(junk)
+
+
+def test_a_tokenizer_that_only_sentencepiece_finds_damaged_is_one_line(chatglm: Path) -> None:
+    path = chatglm / "tokenizer.model"
+    proto = path.read_bytes()
+    assert b"<0x41>" in proto
+    path.write_bytes(proto.replace(b"<0x41>", b"<0x4\x01>"))  # still a piece, no longer a byte
+    refused(chatglm, r"tokenizer\.model: damaged: SentencePiece cannot load it \(.*fetch it again")
+
+
+@pytest.mark.parametrize("modern", [True, False])
+def test_plain_tensors_of_another_pickle_protocol_load_without_a_warning(
+    tmp_path: Path, *, modern: bool
+) -> None:
+    path = tmp_path / "pytorch_model.bin"
+    torch.save(
+        {"weight": torch.arange(3.0)},
+        path,
+        pickle_protocol=3,
+        _use_new_zipfile_serialization=modern,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_shard(path)["weight"].tolist() == [0.0, 1.0, 2.0]
+
+
+def test_a_script_archive_is_refused_without_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "pytorch_model.bin"
+    with zipfile.ZipFile(path, "w") as archive:  # what tells a script from a table of tensors
+        for name in ("constants.pkl", "data.pkl", "version"):
+            archive.writestr(f"pytorch_model/{name}", b"3\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ModelError, match=r"damaged or cut short .*TorchScript"):
+            read_shard(path)
 
 
 def test_a_source_on_a_read_only_folder_is_left_alone(tmp_path: Path, internlm: Path) -> None:

@@ -10,7 +10,24 @@ from typing import Any
 import orjson
 
 from qingting.core.errors import SpecificationError
-from qingting.judging.snapshot import flat_row, write_parquet
+from qingting.judging.snapshot import SnapshotData, flat_row, write_parquet
+
+
+def table_of(data: SnapshotData) -> list[dict[str, Any]]:
+    """Return the judgments of a snapshot, each with its rater's credential.
+
+    A flat table cannot tell a guess that was not given from a question that was not asked, so
+    ``was_asked_guess`` does.
+    """
+    credentials = {one["rater"]: one["credential"] for one in data.raters}
+    return [
+        row
+        | {
+            "credential": credentials[row["rater"]],
+            "was_asked_guess": row.get("guess") is not None,
+        }
+        for row in data.judgments
+    ]
 
 
 def write_table(path: Path, judgments: Sequence[Mapping[str, Any]]) -> int:

@@ -1,0 +1,222 @@
+"""What could have told raters which arm they saw, and whether they thought they knew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from qingting.core.missing import Missing
+from qingting.judging.criteria import SIGNIFICANCE, defined
+from qingting.judging.guessing import NO_IDEA, family_of
+from qingting.judging.rows import POINTS, Row, prompt_of
+from qingting.stats.arm_difference import ArmDifference, arm_difference
+from qingting.stats.clusters import Interval
+from qingting.stats.estimates import Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """What a rater might have told the arm by: a figure per arm of what was shown."""
+
+    what: str
+    """``characters``, or ``format_marks``: before the form was made alike."""
+    by_arm: Mapping[str, float]
+    auc: float | Missing
+    """Probability that the arm with the higher mean shows the higher value; 0.5 tells nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmGuesses:
+    """What raters thought had written an arm's answers.
+
+    ``n_asked`` answers came with the question; of ``n_answered`` guesses ``n_named`` name a family
+    and ``n_right`` the arm's own. ``above_chance``: by how much more often the same raters name
+    this arm's family for its answers than for answers of other families. A blind rater has 0,
+    whatever the liking for a name; 1 is a rater who always knows. The intervals hold for all arms
+    at once with 95 % (Bonferroni).
+    """
+
+    arm: str
+    family: str | None
+    n_asked: int
+    n_answered: int
+    n_named: int
+    n_right: int
+    above_chance: Estimate | Missing
+
+
+@dataclass(frozen=True, slots=True)
+class BlindingAudit:
+    """What could have told raters which arm they saw.
+
+    ``share_left``: pairs: how often the left answer was preferred, ties half, as the mean over
+    scenarios; 0.5 without an effect of the order. ``guesses``: one entry per arm, none where the
+    question was not asked.
+    """
+
+    n_masked: Mapping[str, int]
+    leaks: tuple[Leak, ...]
+    share_left: Estimate | Missing
+    guesses: tuple[ArmGuesses, ...]
+
+
+def blinding_audit(
+    main: Sequence[Row], n_masked: Mapping[str, int], *, criterion: str
+) -> BlindingAudit:
+    """Return what judgments of the main part say on blinding.
+
+    Args:
+        main: rows of the main part.
+        n_masked: names of models masked in the answers, per arm.
+        criterion: whose preferences show an effect of the order.
+    """
+    return BlindingAudit(
+        n_masked, _leaks(main), share_left(main, criterion=criterion), guesses_by_arm(main)
+    )
+
+
+def share_left(main: Sequence[Row], *, criterion: str) -> Estimate | Missing:
+    """Return how often the left answer was preferred, its interval clustered by rater and item.
+
+    What the left wins and what the right wins are the scores of two arms; their difference, halved
+    and put around one half, is the share.
+    """
+    said = [row for row in main if row["scores"].get(criterion) in POINTS]
+    if not said:
+        return Missing("no pairs were judged")
+    won = np.array([POINTS[row["scores"][criterion]] for row in said])
+    found = arm_difference(
+        [True] * len(said) + [False] * len(said),
+        [prompt_of(row) for row in said] * 2,
+        np.concatenate([won, 1 - won]),
+        raters=[row["rater"] for row in said] * 2,
+    )
+    interval = found.interval
+    if not isinstance(interval, Missing):
+        interval = Interval(max((1 + interval.low) / 2, 0.0), min((1 + interval.high) / 2, 1.0))
+    return Estimate(
+        (1 + found.value) / 2,
+        interval,
+        found.confidence_level,
+        n_valid=len(said),
+        n_missing=len(main) - len(said),
+        method=found.method,
+        n_clusters=min(found.n_prompts, found.n_raters),
+    )
+
+
+def sides_of(row: Row) -> Iterator[tuple[str, str]]:
+    """Yield each side that was judged and its arm: ``answer``, or ``left`` and ``right``."""
+    if row["other_arm"] is None:
+        if row["arm"] is not None:
+            yield "answer", row["arm"]
+        return
+    yield "left", row["arm"]
+    yield "right", row["other_arm"]
+
+
+def guesses_by_arm(main: Sequence[Row]) -> tuple[ArmGuesses, ...]:
+    """Return what raters guessed of each arm; nothing where nobody was asked."""
+    asked = [
+        _Guess(row["rater"], prompt_of(row), arm, family_of(arm), row["guess"].get(side))
+        for row in main
+        if row.get("guess") is not None
+        for side, arm in sides_of(row)
+    ]
+    arms = sorted({one.arm for one in asked})
+    level = 1 - SIGNIFICANCE / max(len(arms), 1)
+    return tuple(_guesses(arm, asked, confidence_level=level) for arm in arms)
+
+
+@dataclass(frozen=True, slots=True)
+class _Guess:
+    rater: str
+    prompt: str
+    arm: str
+    family: str | None
+    said: str | None
+
+
+def _guesses(arm: str, asked: Sequence[_Guess], *, confidence_level: float) -> ArmGuesses:
+    family = family_of(arm)
+    own = [one for one in asked if one.arm == arm]
+    said = [one.said for one in own if one.said is not None]
+    return ArmGuesses(
+        arm,
+        family,
+        n_asked=len(own),
+        n_answered=len(said),
+        n_named=sum(one != NO_IDEA for one in said),
+        n_right=sum(one == family for one in said),
+        above_chance=_above_chance(arm, family, asked, confidence_level),
+    )
+
+
+def _above_chance(
+    arm: str, family: str | None, asked: Sequence[_Guess], confidence_level: float
+) -> Estimate | Missing:
+    if family is None:
+        return Missing("the arm's name tells no family that could be guessed")
+    used = [
+        one
+        for one in asked
+        if one.said is not None
+        and (one.arm == arm or (one.family is not None and one.family != family))
+    ]
+    if all(one.arm == arm for one in used):
+        return Missing("no answer of another family was guessed, so there is nothing to compare")
+    # each rater is a unit of its own: only differences within a rater count, not its liking
+    found = defined(
+        lambda: arm_difference(
+            [one.arm == arm for one in used],
+            [one.rater for one in used],
+            np.array([float(one.said == family) for one in used]),
+            raters=[one.prompt for one in used],
+            confidence_level=confidence_level,
+        )
+    )
+    if isinstance(found, Missing):
+        return Missing("no rater guessed both this arm and another family")
+    return _bounded(found)
+
+
+def _bounded(found: ArmDifference) -> Estimate:
+    interval = found.interval
+    if not isinstance(interval, Missing):
+        interval = Interval(max(interval.low, -1.0), min(interval.high, 1.0))
+    return Estimate(
+        found.value,
+        interval,
+        found.confidence_level,
+        n_valid=found.n_ratings,
+        n_missing=0,
+        method="Student t, within raters, clustered by rater and scenario",
+        n_clusters=found.n_prompts,
+    )
+
+
+def _leaks(main: Sequence[Row]) -> tuple[Leak, ...]:
+    """Return what the shown answers themselves could tell: length, and format before it went."""
+    shown: dict[str, dict[str, tuple[float, float]]] = {}
+    for row in main:
+        for place, (_, arm) in enumerate(sides_of(row)):
+            if place < len(row["n_characters"]):
+                size = (row["n_characters"][place], row["n_format_marks"][place])
+                if None not in size:
+                    shown.setdefault(arm, {})[prompt_of(row)] = size
+    return tuple(
+        _leak(what, {arm: [size[place] for size in sizes.values()] for arm, sizes in shown.items()})
+        for place, what in enumerate(("characters", "format_marks"))
+    )
+
+
+def _leak(what: str, by_arm: Mapping[str, Sequence[float]]) -> Leak:
+    means = {arm: float(np.mean(values)) for arm, values in sorted(by_arm.items())}
+    if len(means) < 2:
+        return Leak(what, means, Missing("fewer than two arms were shown"))
+    most, least = max(means, key=lambda a: means[a]), min(means, key=lambda a: means[a])
+    one, other = np.array(by_arm[most]), np.array(by_arm[least])
+    above = (one[:, None] > other).mean() + (one[:, None] == other).mean() / 2
+    return Leak(what, means, float(above))
