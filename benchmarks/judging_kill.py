@@ -1,8 +1,10 @@
 """Kills a judging server at random moments while raters submit; prints what was lost or doubled.
 
-    python benchmarks/judging_kill.py [--kills 50] [--raters 8] [--database postgresql://…]
+    python benchmarks/judging_kill.py [--kills 50] [--raters 8] [--workers N]
+                                      [--database postgres | postgresql://…]
 
-The server is ``qingting judge serve`` in a process of its own and is ended by SIGKILL. Raters go on
+The server is ``qingting judge serve`` in a process of its own and is ended by SIGKILL, with all its
+workers; ``postgres`` starts a database of its own on loopback, which is not killed. Raters go on
 as a browser's script would: a submission without an answer is sent again with the same idempotency
 key. At the end every acknowledged judgment must be there once, and the places of units and the
 exposure of arms must equal what assignments say.
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import signal
 import socket
@@ -20,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +31,7 @@ import httpx
 from sqlalchemy import func, select
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+from contract.postgres import postgres_server
 from qingting.judging.people import Guest, invite
 from qingting.judging.tokens import now_ms
 from qingting.store.database import open_database
@@ -49,19 +54,22 @@ class Tally:
 class Server:
     """The server as people run it, killed and started again on the same port."""
 
-    def __init__(self, address: str, folder: Path) -> None:
+    def __init__(self, address: str, folder: Path, *, n_workers: int = 1) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self._command = [
             *(sys.executable, "-m", "qingting.cli.main", "judge", "serve"),
             *("--database", address, "--port", str(self.port), "--snapshots", str(folder)),
+            *(("--workers", str(n_workers)) if n_workers > 1 else ()),
         ]
         self._log = folder / "server.log"
 
     def start(self) -> None:
         with self._log.open("a") as log:
-            self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, start_new_session=True
+            )
         for _ in range(300):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
@@ -70,7 +78,7 @@ class Server:
         raise RuntimeError("the server did not start")
 
     def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def log(self) -> str:
@@ -113,7 +121,9 @@ def rate(server: Server, secret: str, tally: Tally, stop: threading.Event, seed:
                     tally.refusals.append(answer.text)
 
 
-def run(address: str, folder: Path, *, n_kills: int, n_raters: int, seed: int = 1) -> dict:
+def run(
+    address: str, folder: Path, *, n_kills: int, n_raters: int, n_workers: int = 1, seed: int = 1
+) -> dict:
     """Return counts after ``n_kills`` kills: all but the first three must be 0."""
     database = open_database(address, create=True)
     with database.writing() as session:
@@ -127,7 +137,8 @@ def run(address: str, folder: Path, *, n_kills: int, n_raters: int, seed: int = 
             for _ in range(n_raters)
         ]
     database.close()
-    server, tally, stop = Server(address, folder), Tally(), threading.Event()
+    server = Server(address, folder, n_workers=n_workers)
+    tally, stop = Tally(), threading.Event()
     server.start()
     raters = [
         threading.Thread(target=rate, args=(server, secret, tally, stop, n))
@@ -193,12 +204,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--raters", type=int, default=8)
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--database")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         address = arguments.database or str(folder / "judging.db")
-        found = run(address, folder, n_kills=arguments.kills, n_raters=arguments.raters)
+        if address == "postgres":
+            address = stack.enter_context(postgres_server()).address
+        found = run(
+            address,
+            folder,
+            n_kills=arguments.kills,
+            n_raters=arguments.raters,
+            n_workers=arguments.workers,
+        )
     log = found.pop("log")
     print(json.dumps(found, indent=2))
     if log.strip().count("\n") > 2 * arguments.kills:

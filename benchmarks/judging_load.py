@@ -1,12 +1,14 @@
 """Simulated raters at work on one judging server, all at once; prints how long they wait.
 
-    python benchmarks/judging_load.py [--raters 200] [--seconds 60] [--every 5]
-                                      [--database postgresql://…] [--json FILE]
+    python benchmarks/judging_load.py [--raters 200] [--seconds 60] [--every 5] [--workers N]
+                                      [--database postgres | postgresql://…] [--json FILE]
 
-Makes a study in a temporary folder (or in the database given, which must be empty), serves it as
-``qingting judge serve`` does, and lets every rater open pages and submit forms as a browser would:
-open the page, wait, submit, follow the redirects to the next page. Server and raters share this
-machine; the raters are one process of plain sockets, so that they take little of it.
+Makes a study in a temporary folder (or in the database given, which must be empty; ``postgres``
+starts a server of its own on loopback), serves it as ``qingting judge serve`` does, and lets every
+rater open pages and submit forms as a browser would: open the page, wait, submit, follow the
+redirects to the next page. Server and raters share this machine; the raters are one process of
+plain sockets, so that they take little of it. Waiting times depend on what else the machine does,
+which ``busy_elsewhere`` tells (cores, on average); CPU seconds a judgment hardly do.
 Afterwards the database is checked: no unit above its number of raters, nothing lost or doubled.
 """
 
@@ -15,18 +17,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import re
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+from contract.postgres import postgres_server
 from qingting.judging.people import Guest, invite
 from qingting.judging.tokens import now_ms
 from qingting.store.database import open_database
@@ -82,7 +88,10 @@ class Browser:
 
 
 def hidden(html: str, name: str) -> str:
-    return re.search(rf'name="{name}" value="([^"]*)"', html)[1]
+    found = re.search(rf'name="{name}" value="([^"]*)"', html)
+    if found is None:
+        raise SystemExit(f"a page without {name}: {html[:2000]}")
+    return found[1]
 
 
 async def rate(
@@ -113,11 +122,13 @@ async def rate(
     return n_done
 
 
-async def all_raters(port: int, secrets: list[str], arguments) -> tuple[dict, int, list[str]]:
+async def all_raters(
+    port: int, secrets: list[str], arguments, clock: Clock
+) -> tuple[dict, int, list[str]]:
     waits: dict[str, list[float]] = {"GET": [], "POST": []}
-    all_in = asyncio.Barrier(len(secrets))
+    all_in = asyncio.Barrier(len(secrets) + 1)
     browsers = [Browser(port, waits) for _ in secrets]
-    done = await asyncio.gather(
+    at_work = asyncio.gather(
         *(
             rate(
                 browser,
@@ -130,7 +141,51 @@ async def all_raters(port: int, secrets: list[str], arguments) -> tuple[dict, in
             for n, (browser, secret) in enumerate(zip(browsers, secrets, strict=True))
         )
     )
+    await asyncio.wait(
+        (asyncio.ensure_future(all_in.wait()), at_work), return_when="FIRST_COMPLETED"
+    )
+    clock.start()
+    done = await at_work
+    clock.stop()
     return waits, sum(done), [error for browser in browsers for error in browser.errors]
+
+
+class Clock:
+    """CPU seconds between ``start`` and ``stop``: of processes and their children, and of all."""
+
+    def __init__(self, **pids: int | None) -> None:
+        self._pids = {name: pid for name, pid in pids.items() if pid is not None}
+        self.spent_s: dict[str, float] = {}
+
+    def start(self) -> None:
+        self._began = self._now()
+
+    def stop(self) -> None:
+        self.spent_s = {name: now - self._began[name] for name, now in self._now().items()}
+
+    def _now(self) -> dict[str, float]:
+        cores = [int(n) for n in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        times = {name: _tree_cpu_s(pid) for name, pid in self._pids.items()}
+        # neither idle nor waiting for a disk
+        return times | {"machine": (sum(cores) - cores[3] - cores[4]) / 100, "wall": time.time()}
+
+
+def _tree_cpu_s(root: int) -> float:
+    """Return the CPU seconds of a process and all its descendants, ended ones included."""
+    times: dict[int, tuple[int, float]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rsplit(") ", 1)[1].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has just ended
+            times[int(entry.name)] = int(fields[1]), sum(int(n) for n in fields[11:15]) / 100
+    total, waiting = 0.0, [root]
+    while waiting:
+        pid = waiting.pop()
+        total += times[pid][1] if pid in times else 0.0
+        waiting += [child for child, (parent, _) in times.items() if parent == pid]
+    return total
 
 
 def make(address: str, n_raters: int) -> list[str]:
@@ -174,52 +229,84 @@ def check(address: str, n_done: int) -> dict[str, int]:
     }
 
 
+@contextmanager
+def database_at(given: str | None, folder: str) -> Iterator[tuple[str, int | None]]:
+    """Yield the address of an empty database, and the process that serves it if it is ours."""
+    if given == "postgres":
+        with postgres_server() as server:
+            yield server.address, server.pid
+    else:
+        yield given or f"{folder}/judging.db", None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--raters", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--every", type=float, default=5.0)
     parser.add_argument("--port", type=int, default=8741)
+    parser.add_argument("--workers", type=int)
     parser.add_argument("--database")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        address = arguments.database or f"{folder}/judging.db"
-        secrets = make(address, arguments.raters)
-        log = open(f"{folder}/server.log", "w+")  # noqa: SIM115
-        command = [
-            *(sys.executable, "-m", "qingting.cli.main", "judge", "serve"),
-            *("--database", address, "--port", str(arguments.port), "--url", "http://127.0.0.1"),
-        ]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        database_at(arguments.database, folder) as (address, database_pid),
+    ):
+        result, errors = measured(arguments, address, folder, database_pid)
+    print(json.dumps(result, indent=2))
+    for error in errors[:5]:
+        print(error, file=sys.stderr)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=2))
 
+
+def measured(
+    arguments, address: str, folder: str, database_pid: int | None
+) -> tuple[dict, list[str]]:
+    secrets = make(address, arguments.raters)
+    command = [
+        *(sys.executable, "-m", "qingting.cli.main", "judge", "serve"),
+        *("--database", address, "--port", str(arguments.port), "--url", "http://127.0.0.1"),
+        *(("--workers", str(arguments.workers)) if arguments.workers else ()),
+    ]
+    with open(f"{folder}/server.log", "w+") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log)
+        clock = Clock(server=server.pid, database=database_pid, raters=os.getpid())
         try:
             _wait(arguments.port)
-            waits, n_done, errors = asyncio.run(all_raters(arguments.port, secrets, arguments))
-            cpu_s = _cpu_s(server.pid)
+            waits, n_done, errors = asyncio.run(
+                all_raters(arguments.port, secrets, arguments, clock)
+            )
         finally:
             server.terminate()
             server.wait()
-        log.seek(0)
-        result = {
-            "raters": arguments.raters,
-            "seconds": arguments.seconds,
-            "n_errors": len(errors),
-            **check(address, n_done),
-            "locked": log.read().count("database is locked"),
-            "server_cpu_share": cpu_s / arguments.seconds,
+            log.seek(0)
+            said = log.read()
+            if said.count("\n") > 1:  # more than where it serves
+                print(said[-4000:], file=sys.stderr)
+    # all are descendants of this process: what is left of its own are the raters
+    spent = dict(clock.spent_s)
+    wall_s, machine_s = spent.pop("wall"), spent.pop("machine")
+    spent["raters"] -= spent["server"] + spent.get("database", 0.0)
+    result = {
+        "raters": arguments.raters,
+        "seconds": arguments.seconds,
+        "judgments_a_second": n_done / arguments.seconds,
+        "n_errors": len(errors),
+        **check(address, n_done),
+        "locked": said.count("database is locked"),
+        "tracebacks": said.count("Traceback"),
+        "cpu_ms_a_judgment": {name: 1000 * s / max(n_done, 1) for name, s in spent.items()},
+        "busy_elsewhere": (machine_s - sum(spent.values())) / wall_s,
+    }
+    for method, name in (("GET", "page"), ("POST", "submit")):
+        times = np.array(waits[method]) * 1000
+        result[name] = {
+            "n": len(times),
+            **{f"p{q}_ms": float(np.percentile(times, q)) for q in (50, 95, 99, 100)},
         }
-        for method, name in (("GET", "page"), ("POST", "submit")):
-            times = np.array(waits[method]) * 1000
-            result[name] = {
-                "n": len(times),
-                **{f"p{q}_ms": float(np.percentile(times, q)) for q in (50, 95, 99)},
-            }
-        print(json.dumps(result, indent=2))
-        for error in errors[:5]:
-            print(error, file=sys.stderr)
-        if arguments.json:
-            arguments.json.write_text(json.dumps(result, indent=2))
+    return result, errors
 
 
 def _wait(port: int) -> None:
@@ -231,11 +318,6 @@ def _wait(port: int) -> None:
                 return
         time.sleep(0.1)
     raise SystemExit("the server did not start")
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / 100
 
 
 if __name__ == "__main__":

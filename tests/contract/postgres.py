@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 
 def server_programs() -> Path | None:
@@ -22,9 +23,16 @@ def server_programs() -> Path | None:
     return Path(program).resolve().parent if program else None
 
 
+class PostgresServer(NamedTuple):
+    """A running server: the address of its empty database ``postgres``, and its process."""
+
+    address: str
+    pid: int
+
+
 @contextmanager
-def postgres_server() -> Iterator[str]:
-    """Yield the address of an empty server's database ``postgres``."""
+def postgres_server() -> Iterator[PostgresServer]:
+    """Yield an empty server."""
     programs = server_programs()
     assert programs is not None
     folder = Path(tempfile.mkdtemp(prefix="qingting-pg-"))
@@ -56,7 +64,7 @@ def postgres_server() -> Iterator[str]:
         )
     try:
         _wait(programs, port, server, folder / "log")
-        yield f"postgresql://qingting@127.0.0.1:{port}/postgres"
+        yield PostgresServer(f"postgresql://qingting@127.0.0.1:{port}/postgres", server.pid)
     finally:
         server.terminate()
         server.wait(timeout=30)

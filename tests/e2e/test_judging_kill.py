@@ -46,8 +46,15 @@ def test_kills_lose_and_double_nothing_with_sqlite(killing: ModuleType, tmp_path
 @pytest.mark.postgres
 @pytest.mark.skipif(server_programs() is None, reason="PostgreSQL is not installed")
 def test_kills_lose_and_double_nothing_with_postgresql(killing: ModuleType, tmp_path: Path) -> None:
-    with postgres_server() as address:
-        check(killing.run(address, tmp_path, n_kills=3, n_raters=4))
+    with postgres_server() as server:
+        check(killing.run(server.address, tmp_path, n_kills=3, n_raters=4))
+
+
+@pytest.mark.postgres
+@pytest.mark.skipif(server_programs() is None, reason="PostgreSQL is not installed")
+def test_kills_of_two_workers_lose_and_double_nothing(killing: ModuleType, tmp_path: Path) -> None:
+    with postgres_server() as server:
+        check(killing.run(server.address, tmp_path, n_kills=3, n_raters=4, n_workers=2))
 
 
 @pytest.mark.slow
@@ -61,5 +68,5 @@ def test_fifty_kills_with_sqlite(killing: ModuleType, tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(server_programs() is None, reason="PostgreSQL is not installed")
 def test_fifty_kills_with_postgresql(killing: ModuleType, tmp_path: Path) -> None:
-    with postgres_server() as address:
-        check(killing.run(address, tmp_path, n_kills=50, n_raters=8))
+    with postgres_server() as server:
+        check(killing.run(server.address, tmp_path, n_kills=50, n_raters=8))

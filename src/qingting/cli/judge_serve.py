@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qingting.cli.judge_options import AsJson, DatabaseOption, opened, snapshots_folder
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from qingting.store.database import Database
+    from qingting.web.limits import Limits
+    from qingting.web.settings import WebSettings
 
 
 def serve(
@@ -31,28 +39,68 @@ def serve(
             help="A reverse proxy stands before the server: take visitors' addresses from it.",
         ),
     ] = False,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Processes that serve; more than one needs PostgreSQL. At most one per core helps.",
+        ),
+    ] = 1,
     database: DatabaseOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve the pages and the API until it is stopped; every answer given was committed first."""
-    import socket
-    import sys
-
-    import uvicorn
-
     from qingting.cli.output import print_json
     from qingting.core.errors import BusyError
-    from qingting.web.app import create_app
+    from qingting.web.limits import Limits
     from qingting.web.settings import WebSettings
+    from qingting.web.workers import listen, run_workers
 
     shown_host = f"[{host}]" if ":" in host else host
     public = url or f"http://{shown_host}:{port}"
     with opened(database) as base:
+        if workers > 1 and base.is_sqlite:
+            raise typer.BadParameter(
+                "one process serves SQLite; leave --workers out, or use PostgreSQL"
+            )
         settings = WebSettings(public, snapshots_folder(snapshots, database))
-        config = uvicorn.Config(
-            create_app(base, settings),
-            host=host,
-            port=port,
+        settings = replace(
+            settings, max_conversations=max(1, settings.max_conversations // workers)
+        )
+        limits = Limits.shared() if workers > 1 else Limits.of_one_process()
+        # before anything listens, so that nobody waits for it
+        server = _server(base, settings, limits, behind_proxy=behind_proxy)
+        try:
+            listeners = listen(host, port, n_sockets=workers)
+        except OSError as error:
+            raise BusyError(
+                f"{host}:{port}: {error.strerror}; choose another with --port"
+            ) from None
+        if as_json:
+            print_json({"url": public})
+        else:
+            typer.echo(f"serving {public} (Ctrl-C stops)")
+        if workers == 1:
+            server.run(sockets=listeners)
+        else:
+            base.close()  # each worker opens connections of its own
+            run_workers(server, listeners)
+
+
+def _server(
+    base: Database, settings: WebSettings, limits: Limits, *, behind_proxy: bool
+) -> uvicorn.Server:
+    import sys
+
+    import uvicorn
+
+    from qingting.web.app import create_app
+
+    # a thread that comes back from the database waits this long for the interpreter, not 5 ms
+    sys.setswitchinterval(0.0005)
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_app(base, settings, limits=limits),
             log_level="warning",
             access_log=False,  # addresses of raters and their links stay out of logs
             proxy_headers=behind_proxy,
@@ -61,23 +109,4 @@ def serve(
             server_header=False,
             date_header=False,
         )
-        # named as TCP, for asyncio turns off Nagle's delay (40 ms a page) on such sockets only
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as error:
-            listener.close()
-            raise BusyError(
-                f"{host}:{port}: {error.strerror}; choose another with --port"
-            ) from None
-        listener.listen(2048)
-        if as_json:
-            print_json({"url": public})
-        else:
-            typer.echo(f"serving {public} (Ctrl-C stops)")
-        # a thread that comes back from the database waits this long for the interpreter, not 5 ms
-        sys.setswitchinterval(0.0005)
-        with listener:
-            uvicorn.Server(config).run(sockets=[listener])
+    )

@@ -7,17 +7,17 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import String, bindparam, cast, func, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from qingting.judging.assignment import (
-    Overall,
     RaterHistory,
     Rules,
     Units,
     choose_pair_unit,
     choose_unit,
 )
+from qingting.judging.counts import read_counts
 from qingting.judging.design import Shares, owed_checks
 from qingting.judging.information import pair_votes
 from qingting.judging.places import HOLDS_A_PLACE
@@ -31,20 +31,6 @@ REPEAT_DISTANCE = 8
 
 _WAS_GIVEN = ("leased", "done", "skipped")
 """What counts towards the shares of checks; what ran out or was withdrawn is made up for."""
-
-
-_units = Unit.__table__
-# One row of text instead of a thousand rows of numbers: for every row that SQLite steps to, the
-# thread gives the interpreter away and waits for it again.
-_OPEN_UNITS = select(
-    func.aggregate_strings(cast(_units.c.id, String) + " " + cast(_units.c.n_taken, String), " ")
-).where(
-    _units.c.campaign_id == bindparam("campaign"),
-    _units.c.role == "main",
-    _units.c.language == bindparam("language"),
-    _units.c.is_withdrawn.is_(False),
-    _units.c.n_taken < _units.c.n_wanted,
-)
 
 
 class Work(NamedTuple):
@@ -131,25 +117,28 @@ def needs_rest(
     return _main(session, campaign, rater, rested, rng=rng) is not None
 
 
-def _past(session: Session, rater: Rater) -> list[_Past]:
-    rows = session.execute(
-        select(
-            Assignment.unit_id,
-            Unit.item_id,
-            Unit.arm_id,
-            Unit.other_arm_id,
-            Item.kind,
-            Assignment.role,
-            Assignment.state,
-            Assignment.is_swapped,
-            Assignment.leased_ms,
-            Unit.is_withdrawn,
-        )
-        .join(Unit, Unit.id == Assignment.unit_id)
-        .join(Item, Item.id == Unit.item_id)
-        .where(Assignment.rater_id == rater.id)
-        .order_by(Assignment.sequence)
+_PAST = (
+    select(
+        Assignment.unit_id,
+        Unit.item_id,
+        Unit.arm_id,
+        Unit.other_arm_id,
+        Item.kind,
+        Assignment.role,
+        Assignment.state,
+        Assignment.is_swapped,
+        Assignment.leased_ms,
+        Unit.is_withdrawn,
     )
+    .join(Unit, Unit.id == Assignment.unit_id)
+    .join(Item, Item.id == Unit.item_id)
+    .where(Assignment.rater_id == bindparam("rater"))
+    .order_by(Assignment.sequence)
+)
+
+
+def _past(session: Session, rater: Rater) -> list[_Past]:
+    rows = session.execute(_PAST, {"rater": rater.id})
     return [_Past._make(row) for row in rows]
 
 
@@ -212,15 +201,11 @@ def _main(
 ) -> Work | None:
     units = units_in(session, campaign, rater.language)
     n_taken = np.full(len(units.ids), np.iinfo(np.int64).max)
-    listed = session.connection().scalar(
-        _OPEN_UNITS, {"campaign": campaign.id, "language": rater.language}
-    )
-    if not listed:
+    counts = read_counts(session, campaign, rater.language)
+    if not len(counts.open_units):
         return None
-    flat = np.fromstring(listed, dtype=np.int64, sep=" ")
-    n_taken[np.searchsorted(units.ids, flat[::2])] = flat[1::2]
+    n_taken[np.searchsorted(units.ids, counts.open_units[:, 0])] = counts.open_units[:, 1]
     spec = campaign.spec
-    overall = _overall(session, campaign)
     rules = Rules(
         items_may_return=spec["items_may_return"],
         max_crisis_in_a_row=spec["max_crisis_in_a_row"],
@@ -228,10 +213,10 @@ def _main(
     if spec["active"]:
         votes = pair_votes(session, campaign, units)
         choice = choose_pair_unit(
-            units, n_taken, history, overall, rules, rng, propensities=votes.propensities
+            units, n_taken, history, counts.overall, rules, rng, propensities=votes.propensities
         )
     else:
-        choice = choose_unit(units, n_taken, history, overall, rules, rng)
+        choice = choose_unit(units, n_taken, history, counts.overall, rules, rng)
     if choice is None:
         return None
     place = int(np.searchsorted(units.ids, choice.unit_id))
@@ -306,15 +291,4 @@ def _history(past: list[_Past], *, at_ms: int) -> RaterHistory:
         seen_items=frozenset(one.item_id for one in main),
         n_crisis_in_a_row=in_a_row,
         n_done=len(main),
-    )
-
-
-def _overall(session: Session, campaign: Campaign) -> Overall:
-    rows = session.execute(
-        select(Arm.id, Arm.n_shown, Arm.n_first).where(Arm.campaign_id == campaign.id)
-    )
-    counts = list(rows)
-    return Overall(
-        n_by_arm={arm: shown for arm, shown, _ in counts},
-        n_first_by_arm={arm: first for arm, _, first in counts},
     )

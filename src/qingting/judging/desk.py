@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from sqlalchemy import func, select, update
+from sqlalchemy import and_, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from qingting.judging import live
@@ -19,7 +19,13 @@ from qingting.judging.choosing_work import Work, choose_work, needs_rest
 from qingting.judging.forms import Form, check_form
 from qingting.judging.guessing import asks_guess
 from qingting.judging.people import has_consented
-from qingting.judging.places import arms_in_order, expire, give_back, take
+from qingting.judging.places import (
+    arms_in_order,
+    expire,
+    expire_if_due,
+    give_back,
+    take,
+)
 from qingting.judging.problems import JudgingError
 from qingting.judging.texts import texts_of
 from qingting.judging.tokens import new_public_id
@@ -67,14 +73,17 @@ def check_may_work(campaign: Campaign, rater: Rater) -> None:
         raise JudgingError("no_consent", language=rater.language)
 
 
+_HELD = (
+    select(Assignment)
+    .where(Assignment.rater_id == bindparam("rater"), Assignment.state == "leased")
+    .order_by(Assignment.sequence)
+    .limit(1)
+)
+
+
 def current_lease(session: Session, rater: Rater) -> Assignment | None:
     """Return what a rater holds at the moment, on whichever device; after an undo the older one."""
-    return session.scalar(
-        select(Assignment)
-        .where(Assignment.rater_id == rater.id, Assignment.state == "leased")
-        .order_by(Assignment.sequence)
-        .limit(1)
-    )
+    return session.scalar(_HELD, {"rater": rater.id})
 
 
 def next_assignment(
@@ -91,25 +100,37 @@ def next_assignment(
         JudgingError: the study is not open or consent is missing.
     """
     check_may_work(campaign, rater)
-    expire(session, campaign, at_ms=at_ms)
-    lease_ms = round(float(campaign.spec["lease_minutes"]) * 60_000)
+    n_expired = expire_if_due(session, campaign, at_ms=at_ms)
     held = current_lease(session, rater)
     if held is not None:
-        held.expires_ms = at_ms + lease_ms
+        held.expires_ms = at_ms + _lease_ms(campaign)
         return held
     rng = np.random.default_rng([campaign.spec["seed"], rater.id, rater.n_started])
-    for _ in range(_TRIES):
-        work = choose_work(session, campaign, rater, at_ms=at_ms, rng=rng)
-        if work is None:
-            break
-        assignment = _lease(session, rater, work, at_ms=at_ms, lease_ms=lease_ms)
-        if assignment is not None:
-            return assignment
-    else:
-        return "wait"  # others were quicker every time; there is work
+    found = _lease_something(session, campaign, rater, at_ms=at_ms, rng=rng)
+    if found is None and n_expired is None and expire(session, campaign, at_ms=at_ms):
+        found = _lease_something(session, campaign, rater, at_ms=at_ms, rng=rng)
+    if found is not None:
+        return found
     if needs_rest(session, campaign, rater, at_ms=at_ms, rng=rng):
         return "rest"
     return "wait" if _others_hold_places(session, campaign, rater) else "finished"
+
+
+def _lease_something(
+    session: Session, campaign: Campaign, rater: Rater, *, at_ms: int, rng: np.random.Generator
+) -> Assignment | Literal["wait"] | None:
+    for _ in range(_TRIES):
+        work = choose_work(session, campaign, rater, at_ms=at_ms, rng=rng)
+        if work is None:
+            return None
+        assignment = _lease(session, rater, work, at_ms=at_ms, lease_ms=_lease_ms(campaign))
+        if assignment is not None:
+            return assignment
+    return "wait"  # others were quicker every time; there is work
+
+
+def _lease_ms(campaign: Campaign) -> int:
+    return round(float(campaign.spec["lease_minutes"]) * 60_000)
 
 
 def _lease(
@@ -154,11 +175,29 @@ def _others_hold_places(session: Session, campaign: Campaign, rater: Rater) -> b
     return bool(found)
 
 
+_OWN = select(Assignment).where(
+    Assignment.public_id == bindparam("public_id"), Assignment.rater_id == bindparam("rater")
+)
+_OWN_FOR_UPDATE = (
+    select(Assignment, Unit, Judgment)
+    .join(Unit, Unit.id == Assignment.unit_id)
+    .outerjoin(
+        Judgment,
+        and_(
+            Judgment.rater_id == Assignment.rater_id,
+            Judgment.idempotency_key == bindparam("key"),
+        ),
+    )
+    .where(
+        Assignment.public_id == bindparam("public_id"), Assignment.rater_id == bindparam("rater")
+    )
+    .with_for_update(of=Assignment)
+)
+
+
 def find_assignment(session: Session, rater: Rater, public_id: str) -> Assignment:
     """Return a rater's own assignment; another's is as unknown as none."""
-    found = session.scalar(
-        select(Assignment).where(Assignment.public_id == public_id, Assignment.rater_id == rater.id)
-    )
+    found = session.scalar(_OWN, {"public_id": public_id, "rater": rater.id})
     if found is None:
         raise JudgingError("assignment_unknown", language=rater.language)
     return found
@@ -166,15 +205,19 @@ def find_assignment(session: Session, rater: Rater, public_id: str) -> Assignmen
 
 def _own_for_update(session: Session, rater: Rater, public_id: str) -> tuple[Assignment, Unit]:
     """Return a rater's own assignment with its unit; it cannot expire before the transaction ends."""
+    return _own_and_said(session, rater, public_id, key=None)[:2]
+
+
+def _own_and_said(
+    session: Session, rater: Rater, public_id: str, *, key: str | None
+) -> tuple[Assignment, Unit, Judgment | None]:
+    """Return the same, and what the rater has said under an idempotency key."""
     found = session.execute(
-        select(Assignment, Unit)
-        .join(Unit, Unit.id == Assignment.unit_id)
-        .where(Assignment.public_id == public_id, Assignment.rater_id == rater.id)
-        .with_for_update(of=Assignment)
+        _OWN_FOR_UPDATE, {"public_id": public_id, "rater": rater.id, "key": key}
     ).one_or_none()
     if found is None:
         raise JudgingError("assignment_unknown", language=rater.language)
-    return found[0], found[1]
+    return found[0], found[1], found[2]
 
 
 def submit(
@@ -189,13 +232,9 @@ def submit(
             has been finished by others meanwhile, or its item was withdrawn.
     """
     check_may_work(campaign, rater)
-    before = session.scalar(
-        select(Judgment).where(
-            Judgment.rater_id == rater.id,
-            Judgment.idempotency_key == submission.idempotency_key,
-        )
+    assignment, unit, before = _own_and_said(
+        session, rater, submission.assignment, key=submission.idempotency_key
     )
-    assignment, unit = _own_for_update(session, rater, submission.assignment)
     if before is not None:
         if before.assignment_id != assignment.id:
             raise JudgingError("key_reused", language=rater.language)
@@ -244,7 +283,7 @@ def hold(
     """
     assignment, unit = _own_for_update(session, rater, public_id)
     _hold_again(session, assignment, unit, language=rater.language)
-    assignment.expires_ms = at_ms + round(float(campaign.spec["lease_minutes"]) * 60_000)
+    assignment.expires_ms = at_ms + _lease_ms(campaign)
     return assignment
 
 
@@ -308,7 +347,7 @@ def undo_last(
     if assignment.role == "training":  # its feedback has been seen
         raise JudgingError("undo_too_late", language=rater.language)
     assignment.state = "leased"
-    assignment.expires_ms = at_ms + round(float(campaign.spec["lease_minutes"]) * 60_000)
+    assignment.expires_ms = at_ms + _lease_ms(campaign)
     session.delete(judgment)
     session.flush()
     return assignment, judgment

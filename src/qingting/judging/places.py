@@ -39,6 +39,16 @@ _COUNT = (
 )
 
 
+_LATE = (
+    select(Assignment, Unit)
+    .join(Unit, Unit.id == Assignment.unit_id)
+    .where(
+        Assignment.state == "leased",
+        Assignment.expires_ms <= bindparam("now"),
+        Unit.campaign_id == bindparam("campaign"),
+    )
+    .order_by(Assignment.id)
+)
 _EXPIRE = (
     update(_assignments)
     .where(
@@ -89,18 +99,29 @@ def _count(session: Session, arms: Sequence[int], *, by: int) -> None:
     )
 
 
+_EXPIRED_MS: dict[str, int] = {}
+_MAX_KEPT = 64
+EXPIRE_EVERY_MS = 1000
+"""Leases last minutes: looking for those that ran out with every request would find nothing new."""
+
+
+def expire_if_due(session: Session, campaign: Campaign, *, at_ms: int) -> int | None:
+    """Do as ``expire``, unless this process did so within the last second: then return None.
+
+    Who is about to be told that nothing is left must call ``expire`` itself.
+    """
+    last_ms = _EXPIRED_MS.get(campaign.public_id)
+    if last_ms is not None and 0 <= at_ms - last_ms < EXPIRE_EVERY_MS:
+        return None
+    if len(_EXPIRED_MS) >= _MAX_KEPT:
+        _EXPIRED_MS.clear()
+    _EXPIRED_MS[campaign.public_id] = at_ms
+    return expire(session, campaign, at_ms=at_ms)
+
+
 def expire(session: Session, campaign: Campaign, *, at_ms: int) -> int:
     """Give back the places of leases that have run out; return how many."""
-    late = session.execute(
-        select(Assignment, Unit)
-        .join(Unit, Unit.id == Assignment.unit_id)
-        .where(
-            Assignment.state == "leased",
-            Assignment.expires_ms <= at_ms,
-            Unit.campaign_id == campaign.id,
-        )
-        .order_by(Assignment.id)
-    ).all()
+    late = session.execute(_LATE, {"campaign": campaign.id, "now": at_ms}).all()
     n_expired = 0
     for assignment, unit in late:
         # again in the statement: its rater may have submitted it in the meantime

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import func, select
+from sqlalchemy import Integer, Table, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from qingting.judging import live
@@ -63,8 +63,7 @@ class Progress:
 
 def task_of(session: Session, campaign: Campaign, assignment: Assignment, *, at_ms: int) -> Task:
     """Return what the rater of an assignment sees now."""
-    unit = session.get_one(Unit, assignment.unit_id)
-    item = session.get_one(Item, unit.item_id)
+    unit, item = _unit_and_item(session, assignment)
     turns = tuple(_plain(turn) for turn in item.turns)
     talk: Talk | None = None
     sides: tuple[Side, ...] = ()
@@ -88,16 +87,45 @@ def task_of(session: Session, campaign: Campaign, assignment: Assignment, *, at_
     )
 
 
+# Every page of work asks these: they are built once, and fetch no answer of another arm.
+_UNIT_AND_ITEM = (
+    select(Unit, Item).join(Item, Item.id == Unit.item_id).where(Unit.id == bindparam("unit"))
+)
+_responses = cast(Table, Response.__table__)
+_RESPONSES = (
+    select(_responses.c.arm_id, _responses.c.shown)
+    .where(
+        _responses.c.item_id == bindparam("item"),
+        # answers of checks are no arm's
+        func.coalesce(_responses.c.arm_id, 0).in_(
+            (
+                func.coalesce(bindparam("arm", type_=Integer), 0),
+                bindparam("other_arm", type_=Integer),
+            )
+        ),
+    )
+    .order_by(_responses.c.id)
+)
+_assignments = cast(Table, Assignment.__table__)
+_STATES = (
+    select(_assignments.c.state, func.count())
+    .where(_assignments.c.rater_id == bindparam("rater"), _assignments.c.role != "training")
+    .group_by(_assignments.c.state)
+)
+
+
+def _unit_and_item(session: Session, assignment: Assignment) -> tuple[Unit, Item]:
+    found = session.execute(_UNIT_AND_ITEM, {"unit": assignment.unit_id}).one()
+    return found[0], found[1]
+
+
 def _sides(
     session: Session, campaign: Campaign, assignment: Assignment, unit: Unit
 ) -> tuple[Side, ...]:
-    responses = session.scalars(
-        select(Response).where(Response.item_id == unit.item_id).order_by(Response.id)
-    ).all()
-    if unit.arm_id is not None:
-        by_arm = {one.arm_id: one for one in responses}
-        arms = [arm for arm in (unit.arm_id, unit.other_arm_id) if arm is not None]
-        responses = [by_arm[arm] for arm in arms]
+    given = {"item": unit.item_id, "arm": unit.arm_id, "other_arm": unit.other_arm_id}
+    responses = session.connection().execute(_RESPONSES, given).all()
+    if unit.other_arm_id is not None and responses[0].arm_id != unit.arm_id:
+        responses = responses[::-1]
     shown = [tuple(_plain(turn) for turn in one.shown) for one in responses]
     if campaign.mode != "pair":
         return (Side("answer", shown[0]),)
@@ -112,13 +140,8 @@ def _plain(turn: dict[str, Any]) -> dict[str, str]:
 
 def progress_of(session: Session, campaign: Campaign, rater: Rater) -> Progress:
     """Return how many a rater has judged and skipped, beside an equal share of the study."""
-    counts: dict[str, int] = dict(
-        session.execute(
-            select(Assignment.state, func.count())
-            .where(Assignment.rater_id == rater.id, Assignment.role != "training")
-            .group_by(Assignment.state)
-        ).all()
-    )
+    found = session.connection().execute(_STATES, {"rater": rater.id})
+    counts: dict[str, int] = dict(found.all())
     return Progress(
         n_done=counts.get("done", 0),
         n_skipped=counts.get("skipped", 0),
@@ -128,8 +151,7 @@ def progress_of(session: Session, campaign: Campaign, rater: Rater) -> Progress:
 
 def feedback_of(session: Session, assignment: Assignment) -> dict[str, Any]:
     """Return a training item's reference, why, and what the rater gave; sides as they were shown."""
-    unit = session.get_one(Unit, assignment.unit_id)
-    item = session.get_one(Item, unit.item_id)
+    _unit, item = _unit_and_item(session, assignment)
     judgment = session.scalar(select(Judgment).where(Judgment.assignment_id == assignment.id))
     reference = as_shown(item.reference or {}, is_swapped=assignment.is_swapped)
     return {

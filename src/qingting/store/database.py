@@ -29,6 +29,8 @@ class Database:
     """An open database. ``reading()`` and ``writing()`` each give one transaction."""
 
     engine: Engine
+    _reader: Engine | None = field(default=None, repr=False)
+    """With connections of its own that never open a transaction; None: there are no others."""
     _writer: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -43,9 +45,7 @@ class Database:
         SQLite shows one moment throughout; PostgreSQL each statement's own, which spares the two
         round trips of a transaction.
         """
-        engine = self.engine
-        if not self.is_sqlite:
-            engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        engine = self._reader or self.engine
         with Session(engine, expire_on_commit=False, autoflush=False) as session:
             yield session
 
@@ -71,7 +71,8 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
-        self.engine.dispose()
+        for engine in filter(None, (self.engine, self._reader)):
+            engine.dispose()
 
 
 def open_database(address: str | Path, *, create: bool = False) -> Database:
@@ -94,15 +95,15 @@ def open_database(address: str | Path, *, create: bool = False) -> Database:
             raise StoreError(f"{path}: no such database; `qingting judge create` makes one")
         path.parent.mkdir(parents=True, exist_ok=True)
     engine = _engine(url)
-    database = Database(engine)
+    database = Database(engine, _reader_of(url))
     try:
         upgrade(database)
     except OperationalError as error:
-        engine.dispose()
+        database.close()
         where = url.render_as_string(hide_password=True)
         raise StoreError(f"{where}: {str(error.orig).splitlines()[0]}") from None
     except BaseException:
-        engine.dispose()
+        database.close()
         raise
     return database
 
@@ -130,16 +131,26 @@ def _url_of(address: str | Path) -> Any:
     return url
 
 
+_POOL: dict[str, Any] = {
+    "pool_size": 10,
+    "max_overflow": 10,
+    "pool_recycle": 1800,
+    "json_deserializer": orjson.loads,
+}
+"""Of a server's connections."""
+
+
+def _reader_of(url: Any) -> Engine | None:
+    if url.get_backend_name() != "postgresql":
+        return None
+    # nothing to roll back when a connection returns, and no mode to change when it is taken
+    return create_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **_POOL)
+
+
 def _engine(url: Any) -> Engine:
     if url.get_backend_name() == "postgresql":
         try:
-            return create_engine(
-                url,
-                pool_size=10,
-                max_overflow=10,
-                pool_recycle=1800,
-                json_deserializer=orjson.loads,
-            )
+            return create_engine(url, **_POOL)
         except ModuleNotFoundError:
             raise StoreError("PostgreSQL needs psycopg: pip install 'qingting[postgres]'") from None
     engine = create_engine(

@@ -20,7 +20,7 @@ from qingting.judging.problems import JudgingError
 from qingting.store.database import Database
 from qingting.web.auth import Services, cookie_name
 from qingting.web.guards import Guards
-from qingting.web.limits import RateLimit
+from qingting.web.limits import Limits, RateLimit
 from qingting.web.pages import language_of, page
 from qingting.web.problems import RefusedError, status_of
 from qingting.web.results import Results
@@ -32,10 +32,17 @@ _THREADS = 4
 """Of one server: they share one interpreter, and more of them only jostle for it."""
 
 
-def create_app(database: Database, settings: WebSettings, *, transport: Any = None) -> FastAPI:
+def create_app(
+    database: Database,
+    settings: WebSettings,
+    *,
+    limits: Limits | None = None,
+    transport: Any = None,
+) -> FastAPI:
     """Return the application over an open database.
 
     Args:
+        limits: Shared by the processes of one server; None: this process is the server.
         transport: Stands in for the network between the server and the arms, in tests.
     """
     from qingting.web.routes import all_routers
@@ -48,10 +55,11 @@ def create_app(database: Database, settings: WebSettings, *, transport: Any = No
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
     )
+    limits = limits or Limits.of_one_process()
     app.state.services = Services(
         database,
         settings,
-        RateLimit(settings.wrong_sign_ins_per_minute),
+        RateLimit(settings.wrong_sign_ins_per_minute, buckets=limits.wrong_sign_ins),
         Talks(database, settings, transport=transport),
         Results(),
     )
@@ -59,7 +67,8 @@ def create_app(database: Database, settings: WebSettings, *, transport: Any = No
         app.include_router(router)
     static = str(files("qingting.web") / "static")
     app.mount("/static", StaticFiles(directory=static), name="static")
-    app.add_middleware(Guards, settings=settings, cookie=cookie_name(settings))
+    requests = RateLimit(settings.requests_per_minute, buckets=limits.requests)
+    app.add_middleware(Guards, settings=settings, cookie=cookie_name(settings), limit=requests)
     _tell_problems(app)
     return app
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, NamedTuple, cast
 
 from fastapi import Depends, Request, Response
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from qingting.judging.people import SIGN_IN_DAYS, signed_in
@@ -138,6 +139,14 @@ RaterCaller = Annotated[Caller, Depends(rater_caller)]
 OwnerCaller = Annotated[Caller, Depends(owner_caller)]
 
 
+_RATER = (
+    select(Rater, Campaign)
+    .join(Campaign, Campaign.id == Rater.campaign_id)
+    .where(Rater.id == bindparam("rater"))
+)
+_RATER_FOR_UPDATE = _RATER.with_for_update(of=Rater)
+
+
 def load_rater(
     session: Session, caller: Caller, *, for_update: bool = False
 ) -> tuple[Rater, Campaign]:
@@ -145,10 +154,11 @@ def load_rater(
 
     ``for_update`` keeps other requests of the same rater waiting until the transaction ends.
     """
-    rater = session.get(Rater, caller.rater_id, with_for_update=for_update)
-    if rater is None:
+    statement = _RATER_FOR_UPDATE if for_update else _RATER
+    found = session.execute(statement, {"rater": caller.rater_id}).one_or_none()
+    if found is None:
         raise RefusedError(401, "sign_in_rater")
-    return rater, session.get_one(Campaign, rater.campaign_id)
+    return found[0], found[1]
 
 
 def load_owner(session: Session, caller: Caller) -> Owner:

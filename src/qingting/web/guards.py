@@ -35,11 +35,13 @@ _HEADERS = {
 class Guards:
     """ASGI middleware: refuses what is too much, and adds the headers of every answer."""
 
-    def __init__(self, app: ASGIApp, *, settings: WebSettings, cookie: str) -> None:
+    def __init__(
+        self, app: ASGIApp, *, settings: WebSettings, cookie: str, limit: RateLimit
+    ) -> None:
         self._app = app
         self._settings = settings
         self._cookie = cookie
-        self._limit = RateLimit(settings.requests_per_minute)
+        self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""

@@ -82,5 +82,5 @@ def test_sqlite_keeps_every_row(tmp_path: Path) -> None:
 @pytest.mark.postgres
 @pytest.mark.skipif(server_programs() is None, reason="PostgreSQL is not installed")
 def test_postgresql_keeps_every_row() -> None:
-    with postgres_server() as address:
-        check_upgrade(address)
+    with postgres_server() as server:
+        check_upgrade(server.address)

@@ -13,7 +13,7 @@ from qingting.judging import desk
 from qingting.judging.guessing import FAMILIES
 from qingting.judging.people import accept, consent, erase, has_consented, look_up, sign_out
 from qingting.judging.problems import JudgingError
-from qingting.judging.tasks import feedback_of, progress_of, task_of
+from qingting.judging.tasks import Task, feedback_of, progress_of, task_of
 from qingting.judging.texts import texts_of
 from qingting.judging.tokens import now_ms
 from qingting.store.judging_tables import Assignment, Campaign, Rater
@@ -193,7 +193,7 @@ def show(request: Request, public_id: str, caller: RaterCaller, services: Serves
                 warning=texts_of(campaign)["distress_warning"][rater.language],
                 **_shared(campaign, rater, caller),
             )
-        return task_page(request, session, campaign, rater, caller, assignment)
+        return task_page(request, session, campaign, rater, caller, assignment, task=task)
 
 
 def task_page(
@@ -204,13 +204,14 @@ def task_page(
     caller: Caller,
     assignment: Assignment,
     *,
+    task: Task | None = None,
     given: dict[str, Any] | None = None,
     problems: dict[str, str] | None = None,
     said: str = "",
     status: int = 200,
 ) -> Response:
     """Return the page of an assignment, filled in with what was given and what is wrong with it."""
-    task = task_of(session, campaign, assignment, at_ms=now_ms())
+    task = task or task_of(session, campaign, assignment, at_ms=now_ms())
     talk = task.talk
     wants_to = request.query_params.get("judge") == "1" or given is not None
     return page(
