@@ -400,3 +400,21 @@ def test_a_page_shows_the_answers_of_its_own_arms_in_their_order(database: Datab
         study.say(0, found, at_ms=at_ms)
         n_done += 1
     assert n_done == 9  # 3 scenarios of 3 pairs
+
+
+def test_what_comes_while_a_snapshot_is_gathered_is_in_all_of_it_or_in_none(
+    database: Database,
+) -> None:
+    """A second connection commits between two reads; SQLite lets no writer in meanwhile."""
+    with database.writing() as session:
+        campaign = new_study(session).campaign
+        identity = campaign.id
+    with database.writing(sees_one_moment=True) as reader:
+        before = reader.scalar(select(func.count()).select_from(Rater))
+        if not database.is_sqlite:
+            with database.writing() as writer:
+                new_rater(writer, writer.get_one(Campaign, identity))
+        assert reader.scalar(select(func.count()).select_from(Rater)) == before
+    with database.reading() as session:
+        n_raters = session.scalar(select(func.count()).select_from(Rater))
+    assert n_raters == (0 if database.is_sqlite else 1)

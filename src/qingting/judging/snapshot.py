@@ -144,7 +144,7 @@ def freeze(database: Database, campaign_id: int, *, into: Path, at_ms: int, acto
     Raises:
         DataError: there is no judgment yet.
     """
-    with database.writing() as session:
+    with database.writing(sees_one_moment=True) as session:
         campaign = session.get_one(Campaign, campaign_id)
         data = gather(session, campaign)
         if not data.judgments:

@@ -50,14 +50,20 @@ class Database:
             yield session
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
+    def writing(self, *, sees_one_moment: bool = False) -> Iterator[Session]:
         """Yield a session that is committed at the end, or rolled back on an error.
+
+        With ``sees_one_moment`` what others commit meanwhile stays unseen, on PostgreSQL too; for
+        work that reads much and changes nothing that others change.
 
         With SQLite writers take turns within the process and ``BEGIN IMMEDIATE`` makes them take
         turns with other processes, so that a transaction never fails half-way for want of the lock.
         """
         if not self.is_sqlite:
-            with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            engine = self.engine
+            if sees_one_moment:
+                engine = engine.execution_options(isolation_level="REPEATABLE READ")
+            with Session(engine, expire_on_commit=False) as session, session.begin():
                 yield session
             return
         with self._writer, Session(self.engine, expire_on_commit=False) as session:

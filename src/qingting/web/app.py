@@ -68,7 +68,14 @@ def create_app(
     static = str(files("qingting.web") / "static")
     app.mount("/static", StaticFiles(directory=static), name="static")
     requests = RateLimit(settings.requests_per_minute, buckets=limits.requests)
-    app.add_middleware(Guards, settings=settings, cookie=cookie_name(settings), limit=requests)
+    of_address = settings.requests_per_minute * settings.raters_per_address
+    app.add_middleware(
+        Guards,
+        settings=settings,
+        cookie=cookie_name(settings),
+        limit=requests,
+        address_limit=RateLimit(of_address, buckets=limits.requests),
+    )
     _tell_problems(app)
     return app
 

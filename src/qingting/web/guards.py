@@ -36,12 +36,19 @@ class Guards:
     """ASGI middleware: refuses what is too much, and adds the headers of every answer."""
 
     def __init__(
-        self, app: ASGIApp, *, settings: WebSettings, cookie: str, limit: RateLimit
+        self,
+        app: ASGIApp,
+        *,
+        settings: WebSettings,
+        cookie: str,
+        limit: RateLimit,
+        address_limit: RateLimit,
     ) -> None:
         self._app = app
         self._settings = settings
         self._cookie = cookie
         self._limit = limit
+        self._address_limit = address_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
@@ -74,7 +81,10 @@ class Guards:
             return 413, "the request is too large / 提交的内容太大", 0
         if scope["path"].startswith("/static/"):
             return None
-        wait_s = self._limit.wait_s(self._visitor(scope, headers))
+        # a made-up session for every request would be a new visitor each time
+        wait_s = self._address_limit.wait_s(f"address {_address(scope)}") or self._limit.wait_s(
+            self._visitor(scope, headers)
+        )
         if wait_s:
             return 429, "too many requests; wait a moment / 请求太频繁，请稍等", int(wait_s) + 1
         return None
@@ -87,8 +97,7 @@ class Guards:
         bearer = headers.get("authorization", "")
         if bearer:
             return digest_of_token(bearer)
-        client = scope.get("client")
-        return client[0] if client else "unknown"
+        return _address(scope)
 
     def _bounded(self, receive: Receive) -> Receive:
         """Return ``receive`` with the limit on bodies that do not state their length."""
@@ -104,6 +113,11 @@ class Guards:
             return message
 
         return receive_bounded
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else "unknown"
 
 
 async def _plain(send: Send, status: int, text: str, retry_s: int) -> None:

@@ -19,6 +19,8 @@ class WebSettings:
     """Where ``freeze`` writes."""
     requests_per_minute: int = 240
     """Of one session, or of one address for visitors without one."""
+    raters_per_address: int = 50
+    """Sessions that one address may hold at that pace: an institute, or a proxy that says no more."""
     wrong_sign_ins_per_minute: int = 20
     """Of one address, with an invitation, a link or a password that is wrong."""
     max_body_bytes: int = 1 << 20

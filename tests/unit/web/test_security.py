@@ -274,3 +274,17 @@ def test_nothing_that_the_openapi_document_allows_breaks_the_server(
 
         call()
     assert n_called > 60
+
+
+def test_a_new_made_up_session_for_every_request_is_slowed_by_address(
+    database: Database, tmp_path: Path
+) -> None:
+    settings = WebSettings(
+        "http://testserver", tmp_path, requests_per_minute=3, raters_per_address=2
+    )
+    client = TestClient(create_app(database, settings), follow_redirects=False)
+    codes = [
+        client.get("/api/v1/me", headers={"authorization": f"Bearer {n}"}).status_code
+        for n in range(8)
+    ]
+    assert codes == [401] * 6 + [429] * 2
