@@ -300,9 +300,10 @@ def test_undo_opens_the_last_judgment_and_keeps_what_is_held(database: Database)
     with study.request_of(0) as (session, campaign, rater):
         opened, said = desk.undo_last(session, campaign, rater, at_ms=AT_MS)
         assert (opened.id, said.scores["overall"]) == (first.id, 4)
-    assert study.n_judgments() == 0
+    assert study.n_judgments() == 1  # it counts until something else is said
     assert study.take(0).id == first.id
     study.say(0, first, key="again" * 4)
+    assert study.n_judgments() == 1
     assert study.take(0).id == held.id
     study.check_counts()
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.stats import rankdata
 
 from qingting.core.missing import Missing
 from qingting.judging.criteria import SIGNIFICANCE, defined
 from qingting.judging.guessing import NO_IDEA, family_of
-from qingting.judging.leakage import LeakageAudit, leakage
+from qingting.judging.leakage import FeatureLeak, LeakageAudit, leakage
 from qingting.judging.rows import POINTS, Row, prompt_of
 from qingting.stats.arm_difference import ArmDifference, arm_difference
-from qingting.stats.clusters import Interval
+from qingting.stats.clusters import FloatArray, Interval
 from qingting.stats.estimates import Estimate
 
 
@@ -205,7 +206,37 @@ def form_audit(main: Sequence[Row], *, seed: int) -> LeakageAudit | Missing:
             if form is not None and marks is not None:
                 features = form | {"format_marks": float(marks)}
                 answers[(arm, prompt_of(row), tuple(features.values()))] = features
-    arms, items = [key[0] for key in answers], [key[1].rpartition("|")[0] for key in answers]
+    arms, items = [key[0] for key in answers], [key[1] for key in answers]
     names = next(iter(answers.values()), {})
-    columns = {name: [one[name] for one in answers.values()] for name in names}
-    return defined(lambda: leakage(arms, items, columns, rng=np.random.default_rng(seed)))
+    columns = {name: np.array([one[name] for one in answers.values()]) for name in names}
+    ranked = {name: _ranked(values, items) for name, values in columns.items()}
+    found = defined(lambda: leakage(arms, items, ranked, rng=np.random.default_rng(seed)))
+    return found if isinstance(found, Missing) else _with_means(found, arms, columns)
+
+
+def _ranked(values: FloatArray, prompts: Sequence[str]) -> FloatArray:
+    """Return each value's place among those of its language, 0 to 1.
+
+    A rater reads one language; that answers in another are longer must not blur what tells arms.
+    """
+    ranks = np.empty(len(values))
+    languages = np.array([prompt.rpartition("|")[2] for prompt in prompts])
+    for language in set(languages.tolist()):
+        here = languages == language
+        ranks[here] = rankdata(values[here]) / here.sum()
+    return ranks
+
+
+def _with_means(
+    found: LeakageAudit, arms: Sequence[str], columns: Mapping[str, FloatArray]
+) -> LeakageAudit:
+    """Return an audit that tells means of the features instead of those of their ranks."""
+    of = np.array(arms)
+
+    def told(leak: FeatureLeak) -> FeatureLeak:
+        values = columns[leak.feature]
+        others = of == leak.other if leak.other is not None else of != leak.arm
+        mean, other_mean = float(values[of == leak.arm].mean()), float(values[others].mean())
+        return replace(leak, mean=mean, other_mean=other_mean)
+
+    return replace(found, leaks=tuple(map(told, found.leaks)), strongest=told(found.strongest))

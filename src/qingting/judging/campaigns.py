@@ -18,7 +18,7 @@ from qingting.core.errors import DataError, NotFoundError, SpecificationError, d
 from qingting.domains.judging_pack import JudgingPack, Scenario
 from qingting.judging.answers import Answer, check_complete
 from qingting.judging.audit import note
-from qingting.judging.blinding import blinded
+from qingting.judging.blinding import blinded, mask_names
 from qingting.judging.checks import checks_for
 from qingting.judging.clients import system_prompt_of
 from qingting.judging.design import budgets_of, design_warnings, units_of
@@ -160,6 +160,9 @@ def _counted(campaign: Campaign, spec: CampaignSpec, maker: _Maker) -> Created:
         )
     if quality.share_attention and not maker.n_checks["attention"]:
         warnings.append("the pack has no attention checks for this mode: they are left out")
+    for language in spec.languages:
+        if language not in maker.main_items:
+            warnings.append(f"nothing to judge is in {language}; nobody can be invited to it")
     if campaign.rule is None:
         warnings.append("no rule of a decision is registered; results will be descriptive")
     return Created(
@@ -333,12 +336,15 @@ class _Maker:
         shown = []
         n_masked = 0
         for turn in turns:
-            if turn["role"] != "assistant":
-                shown.append(dict(turn))
-                continue
-            masked = blinded(turn["content"], names=tuple(self.arm_ids), language=item.language)
+            names, language = tuple(self.arm_ids), item.language
+            # a client that a model plays may repeat a name that it heard
+            masked = (
+                blinded(turn["content"], names=names, language=language)
+                if turn["role"] == "assistant"
+                else mask_names(turn["content"], names, language=language)
+            )
             n_masked += masked.n_masked
-            shown.append({"role": "assistant", "content": masked.text})
+            shown.append({"role": turn["role"], "content": masked.text})
         self.n_masked += n_masked
         self.session.add(
             Response(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from sqlalchemy import and_, bindparam, func, select, update
+from sqlalchemy import and_, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from qingting.judging import live
@@ -69,6 +69,11 @@ def check_may_work(campaign: Campaign, rater: Rater) -> None:
     """Raise unless the study is open and the rater has consented to its present text."""
     if campaign.state != "open":
         raise JudgingError("not_open", language=rater.language)
+    check_consent(campaign, rater)
+
+
+def check_consent(campaign: Campaign, rater: Rater) -> None:
+    """Raise unless the rater has consented to the study's present text."""
     if not has_consented(campaign, rater):
         raise JudgingError("no_consent", language=rater.language)
 
@@ -105,6 +110,9 @@ def next_assignment(
     if held is not None:
         held.expires_ms = at_ms + _lease_ms(campaign)
         return held
+    begun = _begun_before(session, campaign, rater, at_ms=at_ms)
+    if begun is not None:
+        return begun
     rng = np.random.default_rng([campaign.spec["seed"], rater.id, rater.n_started])
     found = _lease_something(session, campaign, rater, at_ms=at_ms, rng=rng)
     if found is None and n_expired is None and expire(session, campaign, at_ms=at_ms):
@@ -114,6 +122,35 @@ def next_assignment(
     if needs_rest(session, campaign, rater, at_ms=at_ms, rng=rng):
         return "rest"
     return "wait" if _others_hold_places(session, campaign, rater) else "finished"
+
+
+_RAN_OUT = (
+    select(Assignment, Unit)
+    .join(Unit, Unit.id == Assignment.unit_id)
+    .where(
+        Assignment.rater_id == bindparam("rater"),
+        Assignment.state == "expired",
+        Assignment.role == "main",
+        Unit.is_withdrawn.is_(False),
+        Unit.n_taken < Unit.n_wanted,
+    )
+    .order_by(Assignment.sequence)
+)
+
+
+def _begun_before(
+    session: Session, campaign: Campaign, rater: Rater, *, at_ms: int
+) -> Assignment | None:
+    """Return what a rater had begun when its lease ran out, if it still has a place.
+
+    Whoever comes back from a long break goes on where they were; nobody else's work is lost by it.
+    """
+    for assignment, unit in session.execute(_RAN_OUT, {"rater": rater.id}).all():
+        if take(session, unit.id, arms_in_order(unit, is_swapped=assignment.is_swapped)):
+            assignment.state = "leased"
+            assignment.expires_ms = at_ms + _lease_ms(campaign)
+            return assignment
+    return None
 
 
 def _lease_something(
@@ -158,7 +195,9 @@ def _lease(
 
 def _others_hold_places(session: Session, campaign: Campaign, rater: Rater) -> bool:
     """Return whether someone's lease, if it ran out, would leave this rater something to do."""
-    mine = select(Assignment.unit_id).where(Assignment.rater_id == rater.id)
+    mine = select(Assignment.unit_id).where(
+        Assignment.rater_id == rater.id, Assignment.state != "expired"
+    )
     found = session.scalar(
         select(func.count())
         .select_from(Assignment)
@@ -235,7 +274,8 @@ def submit(
     assignment, unit, before = _own_and_said(
         session, rater, submission.assignment, key=submission.idempotency_key
     )
-    if before is not None:
+    is_open_again = assignment.state == "leased" and assignment.undone_ms is not None
+    if before is not None and not (is_open_again and before.assignment_id == assignment.id):
         if before.assignment_id != assignment.id:
             raise JudgingError("key_reused", language=rater.language)
         return Receipt(before.id, assignment.public_id, assignment.role, True)
@@ -247,7 +287,8 @@ def submit(
         asks_guess=asks_guess(campaign, assignment, language=unit.language),
     )
     _hold_again(session, assignment, unit, language=rater.language)
-    live.end(session, campaign, assignment, language=rater.language)
+    live.end(session, campaign, assignment, at_ms=at_ms, language=rater.language)
+    _forget(session, assignment)
     judgment = _judgment(submission, form, assignment, at_ms=at_ms)
     session.add(judgment)
     assignment.state = "done"
@@ -257,6 +298,13 @@ def submit(
             rater.trained_ms = at_ms
     session.flush()
     return Receipt(judgment.id, assignment.public_id, assignment.role, False)
+
+
+def _forget(session: Session, assignment: Assignment) -> None:
+    """Remove what was said of an assignment that stands open again."""
+    if assignment.undone_ms is not None:
+        session.execute(delete(Judgment).where(Judgment.assignment_id == assignment.id))
+        assignment.undone_ms = None
 
 
 def _hold_again(session: Session, assignment: Assignment, unit: Unit, *, language: str) -> None:
@@ -321,6 +369,7 @@ def skip(
         )
     if assignment.state == "done":
         raise JudgingError("assignment_done", language=rater.language)
+    _forget(session, assignment)
     give_back(session, assignment, unit)
     assignment.state = "skipped"
     assignment.skip_reason = reason
@@ -332,9 +381,15 @@ def undo_last(
     """Open the last judgment again; return its assignment and what was said.
 
     What the rater holds meanwhile stays, and comes next. Only the most recent submission can be
-    undone.
+    undone, one at a time; what was said counts until something else is said, or the lease ends.
+
+    Raises:
+        JudgingError: there is nothing to undo, or it is too late for it.
     """
     check_may_work(campaign, rater)
+    held = current_lease(session, rater)
+    if held is not None and held.undone_ms is not None:
+        raise JudgingError("undo_too_late", language=rater.language)
     judgment = session.scalar(
         select(Judgment)
         .where(Judgment.rater_id == rater.id)
@@ -346,11 +401,20 @@ def undo_last(
     assignment = session.get_one(Assignment, judgment.assignment_id)
     if assignment.role == "training":  # its feedback has been seen
         raise JudgingError("undo_too_late", language=rater.language)
+    if session.get_one(Unit, assignment.unit_id).is_withdrawn:
+        raise JudgingError("item_withdrawn", language=rater.language)
     assignment.state = "leased"
+    assignment.undone_ms = at_ms
     assignment.expires_ms = at_ms + _lease_ms(campaign)
-    session.delete(judgment)
     session.flush()
     return assignment, judgment
+
+
+def judgment_of(session: Session, assignment: Assignment) -> Judgment | None:
+    """Return what was said of an assignment that stands open again."""
+    if assignment.undone_ms is None:
+        return None
+    return session.scalar(select(Judgment).where(Judgment.assignment_id == assignment.id))
 
 
 def withdraw_item(session: Session, item: Item, *, at_ms: int) -> int:
@@ -363,9 +427,12 @@ def withdraw_item(session: Session, item: Item, *, at_ms: int) -> int:
         .join(Unit, Unit.id == Assignment.unit_id)
         .where(Unit.item_id == item.id, Assignment.state == "leased")
     ):
+        n_ended += 1
+        if assignment.undone_ms is not None:  # judgments of it stay
+            assignment.state, assignment.undone_ms = "done", None
+            continue
         give_back(session, assignment, unit)
         assignment.state = "withdrawn"
-        n_ended += 1
     return n_ended
 
 

@@ -12,6 +12,8 @@ import orjson
 from qingting.core.errors import SpecificationError
 from qingting.judging.snapshot import SnapshotData, flat_row, write_parquet
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
 
 def table_of(data: SnapshotData) -> list[dict[str, Any]]:
     """Return the judgments of a snapshot, each with its rater's credential.
@@ -48,9 +50,18 @@ def write_table(path: Path, judgments: Sequence[Mapping[str, Any]]) -> int:
     else:
         rows = [flat_row(row) for row in judgments]
         names = list(dict.fromkeys(name for row in rows for name in row))
-        with part.open("w", encoding="utf-8", newline="") as file:
+        # the mark at the start is what spreadsheets take Chinese as Chinese by
+        with part.open("w", encoding="utf-8-sig", newline="") as file:
             writer = csv.DictWriter(file, names, restval="")
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows({name: _inert(one) for name, one in row.items()} for row in rows)
     part.replace(path)
     return len(judgments)
+
+
+def _inert(cell: Any) -> Any:
+    """Return a cell that no spreadsheet runs: a rater's words may begin like a formula.
+
+    Source: OWASP, "CSV injection": an apostrophe before = + - @, tab and carriage return.
+    """
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in FORMULA_STARTS else cell

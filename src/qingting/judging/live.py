@@ -213,7 +213,9 @@ def _part(item: Item) -> dict[str, Any] | None:
     }
 
 
-def end(session: Session, campaign: Campaign, assignment: Assignment, *, language: str) -> None:
+def end(
+    session: Session, campaign: Campaign, assignment: Assignment, *, at_ms: int, language: str
+) -> None:
     """End the conversation of an assignment that is being judged; does nothing for others.
 
     Raises:
@@ -226,7 +228,8 @@ def end(session: Session, campaign: Campaign, assignment: Assignment, *, languag
     if sum(turn["role"] == "assistant" for turn in turns) < limits_of(campaign)[0]:
         raise JudgingError("conversation_short", language=language)
     assert talk is not None
-    if turns[-1]["role"] == "user" and not turns[-1]["n_failed"]:
+    is_silent = turns[-1]["role"] == "user" and turns[-1]["n_failed"] > 0
+    if not is_silent and waits(campaign, turns, at_ms=at_ms):  # nobody judges what nobody saw
         raise JudgingError("conversation_waits", language=language)
     talk.is_closed = True
 

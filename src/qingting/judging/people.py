@@ -81,6 +81,11 @@ def invite(
             raise DataError(
                 f"{what} {value!r}: one of {', '.join(known)}.{did_you_mean(value, known)}"
             )
+    if campaign.plan and guest.language not in campaign.plan:
+        raise DataError(
+            f"language {guest.language!r}: nothing of the study is in it; "
+            f"it has {', '.join(campaign.plan)}"
+        )
     rater = Rater(
         public_id=new_public_id(),
         campaign_id=campaign.id,
@@ -241,6 +246,8 @@ def erase(session: Session, campaign: Campaign, rater: Rater, *, at_ms: int, act
     log keeps that a pseudonym was erased, and nothing else.
     """
     pseudonym = rater.public_id
+    # a snapshot that is being written holds this rater: it must be known before it is superseded
+    session.get(Campaign, campaign.id, with_for_update={"key_share": True}, populate_existing=True)
     for assignment, unit in session.execute(
         select(Assignment, Unit)
         .join(Unit, Unit.id == Assignment.unit_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Table, bindparam, case, select, update
 from sqlalchemy.orm import Session
 
 from qingting.store.judging_tables import Arm, Assignment, Campaign, Unit
@@ -56,7 +56,10 @@ _EXPIRE = (
         _assignments.c.state == "leased",
         _assignments.c.expires_ms <= bindparam("now"),
     )
-    .values(state="expired")
+    .values(
+        state=case((_assignments.c.undone_ms.is_not(None), "done"), else_="expired"),
+        undone_ms=None,
+    )
 )
 
 
@@ -124,11 +127,12 @@ def expire(session: Session, campaign: Campaign, *, at_ms: int) -> int:
     late = session.execute(_LATE, {"campaign": campaign.id, "now": at_ms}).all()
     n_expired = 0
     for assignment, unit in late:
+        was_judged = assignment.undone_ms is not None  # what was said stays, and its place with it
         # again in the statement: its rater may have submitted it in the meantime
         changed = session.connection().execute(_EXPIRE, {"assignment": assignment.id, "now": at_ms})
         session.expire(assignment)
         if changed.rowcount:
             n_expired += 1
-            if assignment.role == "main":
+            if assignment.role == "main" and not was_judged:
                 _give_back(session, unit, is_swapped=assignment.is_swapped)
     return n_expired

@@ -144,7 +144,11 @@ def freeze(database: Database, campaign_id: int, *, into: Path, at_ms: int, acto
     Raises:
         DataError: there is no judgment yet.
     """
-    with database.writing(sees_one_moment=True) as session:
+    with (
+        # who withdraws meanwhile waits, and then finds the snapshot to supersede
+        database.alone_on(Campaign, campaign_id),
+        database.writing(sees_one_moment=True) as session,
+    ):
         campaign = session.get_one(Campaign, campaign_id)
         data = gather(session, campaign)
         if not data.judgments:
@@ -153,9 +157,11 @@ def freeze(database: Database, campaign_id: int, *, into: Path, at_ms: int, acto
         digest = _digest(tables)
         folder = into / digest
         known = session.scalar(select(Snapshot).where(Snapshot.digest == digest))
-        pseudonyms = sorted({row["rater"] for row in data.judgments})
+        n_raters = len({row["rater"] for row in data.judgments})
+        parts = (data.judgments, data.assignments, data.conversations, data.raters)
+        held = sorted({str(row["rater"]) for part in parts for row in part})
         if known is not None and folder.is_dir():
-            return Frozen(digest, folder, len(data.judgments), len(pseudonyms), False)
+            return Frozen(digest, folder, len(data.judgments), n_raters, False)
         _write(folder, tables, digest=digest)
         if known is None:
             session.add(
@@ -163,7 +169,7 @@ def freeze(database: Database, campaign_id: int, *, into: Path, at_ms: int, acto
                     campaign_id=campaign.id,
                     digest=digest,
                     path=str(folder.resolve()),
-                    raters=pseudonyms,
+                    raters=held,
                     created_ms=at_ms,
                 )
             )
@@ -175,7 +181,7 @@ def freeze(database: Database, campaign_id: int, *, into: Path, at_ms: int, acto
             at_ms=at_ms,
             campaign_id=campaign.id,
         )
-    return Frozen(digest, folder, len(data.judgments), len(pseudonyms), True)
+    return Frozen(digest, folder, len(data.judgments), n_raters, True)
 
 
 def content_digest(session: Session, campaign: Campaign) -> str:

@@ -17,7 +17,7 @@ FIELDS = {
     "item": "scenario",
     "language": "zh or en",
     "arm": "the arm that answered",
-    "turns": "role and content in order; the rater's (user) scrubbed, the arm's as it was",
+    "turns": "role and content in order; both scrubbed",
     "n_masked": "names of models that were masked before the rater saw them",
     "n_late": "delays that answers took beyond the first: an arm too slow for the study's delay",
     "n_silent": "1 where the last question got no answer",
@@ -69,9 +69,7 @@ def _transcript(turns: list[dict[str, Any]], keep: Sequence[str]) -> Transcript:
         turns=[
             {
                 "role": turn["role"],
-                "content": scrub(turn["content"], keep=keep).text
-                if turn["role"] == "user"
-                else turn["content"],
+                "content": scrub(turn["content"], keep=keep).text,
             }
             for turn in turns
         ],

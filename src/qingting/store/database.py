@@ -75,6 +75,19 @@ class Database:
                 session.rollback()
                 raise
 
+    @contextmanager
+    def alone_on(self, table: type[Any], identity: int) -> Iterator[None]:
+        """Keep others who ask the same away from a row meanwhile; rows that refer to it may come.
+
+        SQLite lets one writer in anyway.
+        """
+        if self.is_sqlite:
+            yield
+            return
+        with Session(self.engine) as session, session.begin():
+            session.get(table, identity, with_for_update={"key_share": True})
+            yield
+
     def close(self) -> None:
         """Close every connection."""
         for engine in filter(None, (self.engine, self._reader)):

@@ -263,6 +263,8 @@ class Assignment(Table):
     skip_reason: Mapped[str | None] = mapped_column(String(40))
     leased_ms: Mapped[int] = _ms(null=False)
     expires_ms: Mapped[int] = _ms(null=False)
+    undone_ms: Mapped[int | None] = _ms()
+    """Since when a judgment stands open again; it counts until another takes its place."""
 
 
 class Judgment(Table):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,6 +34,9 @@ _HEADERS = {
 }
 
 
+_TOO_LARGE = "the request is too large / 提交的内容太大"
+
+
 class Guards:
     """ASGI middleware: refuses what is too much, and adds the headers of every answer."""
 
@@ -58,7 +63,11 @@ class Guards:
         headers = Headers(scope=scope)
         refusal = self._refusal(scope, headers)
 
+        body = _Body(self._settings.max_body_bytes, receive)
+
         async def send_guarded(message: Message) -> None:
+            if body.is_too_large:
+                return  # whatever the application makes of half a body
             if message["type"] == "http.response.start":
                 sent = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
@@ -73,12 +82,16 @@ class Guards:
             status, text, retry_s = refusal
             await _plain(send_guarded, status, text, retry_s)
             return
-        await self._app(scope, self._bounded(receive), send_guarded)
+        with contextlib.suppress(_TooLargeError):
+            await self._app(scope, body.receive, send_guarded)
+        if body.is_too_large:
+            body.is_too_large = False
+            await _plain(send_guarded, 413, _TOO_LARGE, 0)
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str, int] | None:
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > self._settings.max_body_bytes:
-            return 413, "the request is too large / 提交的内容太大", 0
+            return 413, _TOO_LARGE, 0
         if scope["path"].startswith("/static/"):
             return None
         # a made-up session for every request would be a new visitor each time
@@ -99,20 +112,31 @@ class Guards:
             return digest_of_token(bearer)
         return _address(scope)
 
-    def _bounded(self, receive: Receive) -> Receive:
-        """Return ``receive`` with the limit on bodies that do not state their length."""
-        left = self._settings.max_body_bytes
 
-        async def receive_bounded() -> Message:
-            nonlocal left
-            message = await receive()
-            if message["type"] == "http.request":
-                left -= len(message.get("body", b""))
-                if left < 0:
-                    return {"type": "http.disconnect"}
-            return message
+class _TooLargeError(Exception):
+    """A body went on beyond the limit."""
 
-        return receive_bounded
+
+class _Body:
+    """Receives the body of a request, up to a limit; for those that do not state their length."""
+
+    def __init__(self, max_bytes: int, receive: Receive) -> None:
+        self._left, self._receive = max_bytes, receive
+        self.is_too_large = False
+
+    async def receive(self) -> Message:
+        """Return the next message.
+
+        Raises:
+            _TooLargeError: the body goes on beyond the limit.
+        """
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._left -= len(message.get("body", b""))
+            if self._left < 0:
+                self.is_too_large = True
+                raise _TooLargeError
+        return message
 
 
 def _address(scope: Scope) -> str:

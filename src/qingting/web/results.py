@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Literal
 
@@ -46,9 +47,16 @@ class Results:
         if self.state_of(snapshot)[0] in ("computing", "done"):
             return
         with self._lock:
-            if self._pool is None:
-                self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
-            self._running[snapshot] = self._pool.submit(_write, snapshot)
+            try:
+                self._running[snapshot] = self._open_pool().submit(_write, snapshot)
+            except BrokenProcessPool:  # its process was killed, for want of memory say
+                self._pool = None
+                self._running[snapshot] = self._open_pool().submit(_write, snapshot)
+
+    def _open_pool(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        return self._pool
 
     def close(self) -> None:
         """Stop what is computed."""

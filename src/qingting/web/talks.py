@@ -159,14 +159,16 @@ class Talks:
         self, campaign: Campaign, reply: live.Reply, n_sent: int
     ) -> AsyncIterator[bytes]:
         assert reply.text is not None
+        # a reader who claims to have seen more than there is must not learn that it is there
+        await asyncio.sleep(max(0.0, (reply.ready_ms - self._clock_ms()) / 1000))
+        n_sent = min(n_sent, live.n_visible(campaign, reply, at_ms=self._clock_ms()))
         while n_sent < len(reply.text):
             n_visible = live.n_visible(campaign, reply, at_ms=self._clock_ms())
             if n_visible > n_sent:
                 piece = orjson.dumps({"text": reply.text[n_sent:n_visible]})
                 n_sent = n_visible
                 yield b"id: %d\ndata: %s\n\n" % (n_sent, piece)
-            until_ready_s = (reply.ready_ms - self._clock_ms()) / 1000
-            await asyncio.sleep(max(TICK_S, until_ready_s))
+            await asyncio.sleep(TICK_S)
         yield b"event: done\ndata: {}\n\n"
 
     def _seen(self, place: Place) -> tuple[live.Reply, Campaign] | None:

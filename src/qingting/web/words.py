@@ -26,9 +26,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "invitation": ("邀请", "Invitation"),
     "invited_to": ("邀请您参加一项盲评研究", "You are invited to take part in a blind study"),
     "invited_text": (
-        "研究里的回复有的来自不同的程序。您不会知道哪一条来自谁，请只看内容作评价。",
-        "The answers in this study come from different programs. You will not be told which; please "
-        "judge what is written.",
+        "这项研究里的回复来源不一，多数由不同的程序写成。您不会知道哪一条来自谁，请只看内容作评价。",
+        "The answers in this study come from different sources, most of them programs. You will not be "
+        "told which; please judge what is written.",
     ),
     "invitation_reusable": (
         "在到期之前，同一个链接可以在别的设备上再次打开，接着做。",
@@ -63,7 +63,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "reason": ("理由", "Reason"),
     "reasons": ("为什么", "Why"),
     "optional": ("选填", "optional"),
-    "comment": ("评论", "Comment"),
+    "comment": ("补充意见", "Comment"),
     "comment_hint": (
         "请不要写任何人的姓名或联系方式。",
         "Please do not write names or contact details of anyone.",
@@ -251,9 +251,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "person": ("姓名", "Person"),
     "credential": ("资质", "Credential"),
     "licensed": ("持证咨询师", "licensed counsellor"),
-    "trainee": ("受训者", "trainee"),
+    "trainee": ("实习或受训咨询师", "trainee"),
     "researcher": ("研究者", "researcher"),
-    "lay": ("普通人", "lay person"),
+    "lay": ("非专业人士", "lay person"),
     "role": ("角色", "Role"),
     "rater": ("评价者", "rater"),
     "expert": ("专家", "expert"),
@@ -301,7 +301,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "results_failed": ("没有算成：{reason}", "It could not be computed: {reason}"),
     "no_results_early": (
-        "看中期结果会影响研究；若要随时看，请用事先登记的、允许随时查看的区间。",
+        "中途看结果会影响研究；只有页面注明可以随时看的区间才顾及了这一点。",
         "Looking at results early affects a study; the intervals here allow for it only where the "
         "page says so.",
     ),

@@ -288,7 +288,7 @@ def test_a_range_that_runs_backwards_is_refused(folder: Path) -> None:
 
 def test_problems_of_all_files_are_told_at_once(folder: Path) -> None:
     change(folder / "scenarios" / "crisis.yaml", "difficulty: 1", "difficulty: 4")
-    change(folder / "consent.yaml", 'version: "1"', "version: 1")
+    change(folder / "consent.yaml", 'version: "2"', "version: 2")
     (folder / "pages.yaml").unlink()
     lines = refusals(folder)
     assert len(lines) == 3

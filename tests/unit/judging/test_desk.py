@@ -10,10 +10,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from qingting.judging import desk
+from qingting.judging.places import expire
 from qingting.judging.problems import JudgingError
 from qingting.judging.snapshot import gather
 from qingting.store.database import Database
-from qingting.store.judging_tables import Assignment, Campaign, Judgment, Rater, Unit
+from qingting.store.judging_tables import Assignment, Campaign, Item, Judgment, Rater, Unit
 from unit.judging.sample_pack import (
     AT_MS,
     full_form,
@@ -145,10 +146,68 @@ def test_undo_opens_the_last_judgment_and_keeps_what_is_held(database: Database)
         opened, said = desk.undo_last(session, campaign, rater, at_ms=AT_MS)
         assert opened.id == first.id
         assert said.scores["overall"] == 4
-        assert n_judgments(session) == 0
+        assert n_judgments(session) == 1  # it counts until something else is said
+        with pytest.raises(JudgingError, match="只能撤回最近一次"):
+            desk.undo_last(session, campaign, rater, at_ms=AT_MS)
         assert take(session, campaign, rater).id == first.id
         say(session, campaign, rater, first, key="again" * 4)
+        assert n_judgments(session) == 1
         assert take(session, campaign, rater).id == held.id
+
+
+def test_an_undone_judgment_stays_when_its_lease_ends(database: Database) -> None:
+    with database.writing() as session:
+        campaign = new_study(session).campaign
+        rater = new_rater(session, campaign)
+        first = take(session, campaign, rater)
+        say(session, campaign, rater, first)
+        desk.undo_last(session, campaign, rater, at_ms=AT_MS)
+        n_taken = session.get_one(Unit, first.unit_id).n_taken
+        later = AT_MS + 31 * 60_000
+        assert expire(session, campaign, at_ms=later) == 1
+        session.expire_all()
+        assert first.state == "done" and first.undone_ms is None
+        assert n_judgments(session) == 1
+        assert session.get_one(Unit, first.unit_id).n_taken == n_taken == 1
+
+
+def test_a_skipped_undone_judgment_goes_and_gives_its_place_back(database: Database) -> None:
+    with database.writing() as session:
+        campaign = new_study(session).campaign
+        rater = new_rater(session, campaign)
+        first = take(session, campaign, rater)
+        say(session, campaign, rater, first)
+        desk.undo_last(session, campaign, rater, at_ms=AT_MS)
+        desk.skip(session, campaign, rater, first.public_id, reason="unclear")
+        session.expire_all()
+        assert n_judgments(session) == 0
+        assert session.get_one(Unit, first.unit_id).n_taken == 0
+
+
+def test_what_was_said_of_a_withdrawn_item_cannot_be_undone_and_stays(database: Database) -> None:
+    with database.writing() as session:
+        campaign = new_study(session).campaign
+        rater = new_rater(session, campaign)
+        first = take(session, campaign, rater)
+        say(session, campaign, rater, first)
+        item = session.get_one(Item, session.get_one(Unit, first.unit_id).item_id)
+        desk.withdraw_item(session, item, at_ms=AT_MS)
+        session.expire_all()
+        with pytest.raises(JudgingError, match="已被研究者撤下"):
+            desk.undo_last(session, campaign, rater, at_ms=AT_MS)
+        assert n_judgments(session) == 1
+
+
+def test_who_comes_back_late_goes_on_with_what_was_begun(database: Database) -> None:
+    with database.writing() as session:
+        campaign = new_study(session, n_scenarios=1, raters_per_unit=1).campaign
+        rater = new_rater(session, campaign)
+        begun = take(session, campaign, rater)
+        later = AT_MS + 31 * 60_000
+        assert expire(session, campaign, at_ms=later) == 1
+        again = desk.next_assignment(session, campaign, rater, at_ms=later)
+        assert isinstance(again, Assignment) and again.id == begun.id
+        assert session.get_one(Unit, begun.unit_id, populate_existing=True).n_taken == 1
 
 
 def test_nothing_is_undone_where_nothing_was_said(database: Database) -> None:

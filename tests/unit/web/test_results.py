@@ -124,3 +124,32 @@ def test_a_snapshot_that_cannot_be_read_says_why(
         assert time.monotonic() < deadline
         time.sleep(0.3)
     assert found["state"] == "failed" and "changed since it was frozen" in found["reason"]
+
+
+def test_a_killed_computation_leaves_the_next_one_possible(
+    database: Database, tmp_path: Path
+) -> None:
+    import os
+    import signal
+
+    from qingting.web.results import Results
+
+    _, _, folder = judged(database, tmp_path / "snapshots")
+    results = Results()
+    results.start(folder)
+    pool = results._open_pool()
+    deadline = time.monotonic() + 60
+    while not (processes := list((pool._processes or {}).values())):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(processes[0].pid or 0, signal.SIGKILL)
+    while results.state_of(folder)[0] == "computing":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert results.state_of(folder)[0] == "failed"
+    results.start(folder)
+    while results.state_of(folder)[0] == "computing":
+        assert time.monotonic() < deadline + 120
+        time.sleep(0.2)
+    assert results.state_of(folder) == ("done", "")
+    results.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -288,3 +289,24 @@ def test_a_new_made_up_session_for_every_request_is_slowed_by_address(
         for n in range(8)
     ]
     assert codes == [401] * 6 + [429] * 2
+
+
+def test_a_body_that_does_not_state_its_length_is_bounded_too(client: TestClient) -> None:
+    def pieces() -> Iterator[bytes]:
+        for _ in range(40):
+            yield b"x" * (1 << 16)
+
+    answer = client.post("/api/v1/sessions", content=pieces())
+    assert answer.status_code == 413
+
+
+def test_nothing_but_the_consent_text_is_shown_before_consent(
+    client: TestClient, database: Database
+) -> None:
+    with database.writing() as session:
+        campaign = new_study(session).campaign
+        made = invite(session, campaign, Guest("lay", "zh"), days=3650, at_ms=AT_MS, actor="test")
+    headers = signed_in(client, made.secret)
+    assert client.get("/api/v1/rubric", headers=headers).status_code == 403
+    assert client.post("/api/v1/next", headers=headers).status_code == 403
+    assert client.get("/api/v1/texts/consent", headers=headers).status_code == 200

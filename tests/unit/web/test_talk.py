@@ -26,7 +26,7 @@ from qingting.web.app import create_app
 from qingting.web.settings import WebSettings
 from unit.judging.sample_pack import AT_MS, full_form, new_database
 
-DELAY_S = 0.6
+DELAY_S = 1.2
 ARMS = {"swift-tuned-1": 0.0, "slow-base-2": 0.25}
 """How long each arm thinks, in seconds; both less than the delay."""
 
@@ -228,7 +228,7 @@ def test_answers_of_fast_and_slow_arms_begin_after_the_same_delay(
 def test_an_answer_that_is_late_waits_for_the_next_multiple_of_the_delay(
     client: TestClient, database: Database, models: Models
 ) -> None:
-    models.thinks_s = dict.fromkeys(ARMS, DELAY_S * 1.2)
+    models.thinks_s = dict.fromkeys(ARMS, DELAY_S + 0.2)
     headers = rater(database, new_live_study(database))
     name = next_task(client, headers)["assignment"]
     say(client, headers, name, "你好。")
@@ -395,3 +395,49 @@ def test_a_snapshot_holds_what_was_said_scrubbed(
     assert talk["n_masked"] == 1 and data.study["n_masked"][talk["arm"]] == 1
     shown = "我是〔某模型〕，我听见你说的了。慢慢来。"
     assert [one["characters"] for one in data.judgments[0]["form"]] == [len(shown)]
+
+
+def test_who_claims_to_have_read_an_answer_learns_nothing_of_when_it_came(
+    client: TestClient, database: Database
+) -> None:
+    headers = rater(database, new_live_study(database))
+    name = next_task(client, headers)["assignment"]
+    started = time.monotonic()
+    say(client, headers, name, "你好。")
+    time.sleep(DELAY_S / 2)  # the answer is stored by now
+    stream = reply(client, headers, name, **{"last-event-id": "9999999"})
+    assert time.monotonic() - started >= DELAY_S
+    assert "event: done" in stream
+
+
+def test_nobody_judges_what_nobody_saw(client: TestClient, database: Database) -> None:
+    headers = rater(database, new_live_study(database, characters_per_s=5))
+    name = next_task(client, headers)["assignment"]
+    say(client, headers, name, "你好。")
+    time.sleep(DELAY_S / 2)
+    form = full_form() | {"idempotency_key": "too-early-for-it"}
+    early = client.post(f"/api/v1/assignments/{name}/judgment", json=form, headers=headers)
+    assert early.json()["error"]["code"] == "conversation_waits"
+
+
+def test_withdrawing_marks_the_snapshots_on_disk(
+    client: TestClient, database: Database, tmp_path: Path
+) -> None:
+    from qingting.core.errors import DataError
+    from qingting.judging.snapshot import freeze, read_snapshot
+
+    campaign = new_live_study(database)
+    judging, talking = rater(database, campaign), rater(database, campaign)
+    for headers in (judging, talking):
+        name = next_task(client, headers)["assignment"]
+        say(client, headers, name, "你好。")
+        reply(client, headers, name)
+        if headers is judging:
+            form = full_form() | {"idempotency_key": "one-judgment"}
+            client.post(f"/api/v1/assignments/{name}/judgment", json=form, headers=headers)
+    frozen = freeze(database, campaign, into=tmp_path / "s", at_ms=now_ms(), actor="test")
+    assert len(read_snapshot(frozen.folder).conversations) == 2
+    # who has talked and judged nothing is held too
+    assert client.delete("/api/v1/me", headers=talking).status_code == 200
+    with pytest.raises(DataError, match="superseded"):
+        read_snapshot(frozen.folder)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, get_args
 
+from qingting.judging.export import FORMULA_STARTS
 from qingting.judging.forms import PREFERENCES, VERDICTS
 from qingting.judging.importing.placing import places_of
 from qingting.judging.importing.rows import Row, Source
@@ -215,6 +216,8 @@ class _Reading:
             reasons = self.codes(f"safety_reasons.{side}")
             safety[side] = {"verdict": verdict, "reasons": reasons}
         comment = self.text("comment", needed=False, longest=1 << 20)
+        if comment[:1] == "'" and comment[1:2] in FORMULA_STARTS:  # as our own tables write it
+            comment = comment[1:]
         return {
             "scores": scores,
             "safety": safety,

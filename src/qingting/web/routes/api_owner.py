@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
+from qingting.judging.audit import note
 from qingting.judging.campaigns import change_state
 from qingting.judging.desk import withdraw_item
 from qingting.judging.overview import Overview, overview_of
@@ -110,12 +111,14 @@ class WithdrawnOut(BaseModel):
 @router.post("/sessions", dependencies=[Depends(limit_sign_in)], status_code=201)
 def begin(body: OwnerSignIn, services: Serves) -> OwnerSession:
     """Begin an owner's session with a password or a one-time link."""
+    owner: Owner | None = None
+    if body.link is None and body.name is not None and body.password is not None:
+        # a password takes long to check, and SQLite has one writer: not while it waits
+        with services.database.reading() as session:
+            owner = check_password(session, body.name, body.password)
     with services.database.writing() as session:
-        owner: Owner | None = None
         if body.link is not None:
             owner = use_link(session, body.link, at_ms=now_ms())
-        elif body.name is not None and body.password is not None:
-            owner = check_password(session, body.name, body.password)
         if owner is None:
             raise RefusedError(403, "link_used" if body.link is not None else "wrong_password")
         secret = sign_in(session, at_ms=now_ms(), owner_id=owner.id)
@@ -189,7 +192,7 @@ def take_out(
 ) -> WithdrawnOut:
     """Take an item out of a study; judgments of it stay."""
     with services.database.writing() as session:
-        load_owner(session, caller)
+        owner = load_owner(session, caller)
         campaign = own_campaign(session, public_id)
         item = session.scalar(
             select(Item).where(
@@ -201,6 +204,14 @@ def take_out(
         )
         if item is None:
             raise RefusedError(404, "not_found")
+        note(
+            session,
+            actor=f"owner:{owner.name}",
+            action="withdraw_item",
+            subject=f"{ref}/{language}",
+            at_ms=now_ms(),
+            campaign_id=campaign.id,
+        )
         return WithdrawnOut(n_leases_ended=withdraw_item(session, item, at_ms=now_ms()))
 
 

@@ -22,6 +22,7 @@ from qingting.judging.people import (
     signed_in,
 )
 from qingting.judging.problems import JudgingError
+from qingting.judging.snapshot import mark_superseded
 from qingting.judging.tasks import Progress, Task, feedback_of, progress_of, task_of
 from qingting.judging.texts import texts_of
 from qingting.judging.tokens import now_ms
@@ -208,7 +209,8 @@ def support(caller: Rating, services: Serves) -> SupportOut:
 def rubric(caller: Rating, services: Serves) -> dict[str, Any]:
     """Return criteria with their anchors, safety gate, reasons and skip reasons."""
     with services.database.reading() as session:
-        _, campaign = load_rater(session, caller)
+        rater, campaign = load_rater(session, caller)
+        desk.check_consent(campaign, rater)
         return dict(texts_of(campaign)["rubric"])
 
 
@@ -297,7 +299,8 @@ def undo(caller: Rating, services: Serves) -> dict[str, Any]:
 def withdraw(caller: Rating, services: Serves) -> dict[str, int]:
     """Withdraw: erase everything of this rater. Returns how many judgments went."""
     with services.database.writing() as session:
-        rater, campaign = load_rater(session, caller)
+        rater, campaign = load_rater(session, caller, for_update=True)
         actor = f"rater:{rater.public_id}"
         n_erased = erase(session, campaign, rater, at_ms=now_ms(), actor=actor)
+    mark_superseded(services.database)
     return {"n_judgments_erased": n_erased}

@@ -13,6 +13,7 @@ from qingting.judging import desk
 from qingting.judging.guessing import FAMILIES
 from qingting.judging.people import accept, consent, erase, has_consented, look_up, sign_out
 from qingting.judging.problems import JudgingError
+from qingting.judging.snapshot import mark_superseded
 from qingting.judging.tasks import Task, feedback_of, progress_of, task_of
 from qingting.judging.texts import texts_of
 from qingting.judging.tokens import now_ms
@@ -165,6 +166,8 @@ def training(request: Request, caller: RaterCaller, services: Serves) -> Respons
     """Show the guide to the ratings."""
     with services.database.reading() as session:
         rater, campaign = load_rater(session, caller)
+        if not has_consented(campaign, rater):
+            return _go("/judge/consent")
         return page(
             request,
             "training.html",
@@ -193,7 +196,10 @@ def show(request: Request, public_id: str, caller: RaterCaller, services: Serves
                 warning=texts_of(campaign)["distress_warning"][rater.language],
                 **_shared(campaign, rater, caller),
             )
-        return task_page(request, session, campaign, rater, caller, assignment, task=task)
+        given = _given(session, assignment)
+        return task_page(
+            request, session, campaign, rater, caller, assignment, task=task, given=given
+        )
 
 
 def task_page(
@@ -320,16 +326,24 @@ def undo(request: Request, caller: RaterCaller, services: Serves, form: Form) ->
     check_csrf(request, caller, form_token=text_of(form, "csrf"))
     with services.database.writing() as session:
         rater, campaign = load_rater(session, caller, for_update=True)
-        assignment, judgment = desk.undo_last(session, campaign, rater, at_ms=now_ms())
-        given = {
-            "scores": judgment.scores,
-            "safety": judgment.safety,
-            "reasons": judgment.reasons,
-            "confidence": judgment.confidence or "",
-            "comment": judgment.comment or "",
-            "guess": judgment.guess or {},
-        }
-        return task_page(request, session, campaign, rater, caller, assignment, given=given)
+        assignment, _ = desk.undo_last(session, campaign, rater, at_ms=now_ms())
+        # a redirect: a page that is loaded again must not undo once more
+        return _go(f"/judge/a/{assignment.public_id}?ready=1&told=undone")
+
+
+def _given(session: Session, assignment: Assignment) -> dict[str, Any] | None:
+    """Return what was said of an assignment that stands open again, as its form begins."""
+    said = desk.judgment_of(session, assignment)
+    if said is None:
+        return None
+    return {
+        "scores": said.scores,
+        "safety": said.safety,
+        "reasons": said.reasons,
+        "confidence": said.confidence or "",
+        "comment": said.comment or "",
+        "guess": said.guess or {},
+    }
 
 
 @router.get("/judge/progress")
@@ -390,10 +404,11 @@ def withdraw(request: Request, caller: RaterCaller, services: Serves, form: Form
     """Erase everything of a rater."""
     check_csrf(request, caller, form_token=text_of(form, "csrf"))
     with services.database.writing() as session:
-        rater, campaign = load_rater(session, caller)
+        rater, campaign = load_rater(session, caller, for_update=True)
         shared = _shared(campaign, rater, caller)
         actor = f"rater:{rater.public_id}"
         erase(session, campaign, rater, at_ms=now_ms(), actor=actor)
+    mark_superseded(services.database)
     response = page(request, "goodbye.html", words="withdrawn_done", **shared)
     response.delete_cookie(cookie_name(services.settings), path="/")
     return response

@@ -1,4 +1,4 @@
-"""What a rater guesses of the model: a judgment's answer to the question on blinding."""
+"""What a rater guesses of the model, and that a judgment was opened again."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,5 +10,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the column; judgments given before were not asked."""
+    """Add the columns; judgments given before were neither asked for a guess nor opened again."""
+    op.add_column("assignments", sa.Column("undone_ms", sa.BigInteger(), nullable=True))
     op.add_column("judgments", sa.Column("guess", sa.JSON(none_as_null=True), nullable=True))
