@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +22,7 @@ from qingting.cli.judge_options import (
     StudyOption,
     opened,
     place_of_run,
+    refuse_withdrawn,
     snapshots_folder,
 )
 from qingting.cli.output import print_json
@@ -335,14 +335,12 @@ def export(
 ) -> None:
     """Export the judgments of a snapshot as one flat table; refuses what is superseded."""
     from qingting.judging.export import table_of, write_table
-    from qingting.judging.snapshot import read_snapshot, refuse_superseded
+    from qingting.judging.snapshot import read_snapshot
 
     if out.exists() and not force:
         raise typer.BadParameter(f"{out} exists; name another file or add --force")
+    refuse_withdrawn(snapshot, database)
     data = read_snapshot(snapshot)
-    if database is not None or os.environ.get("QINGTING_DATABASE"):
-        with opened(database) as base:
-            refuse_superseded(base, snapshot.name)
     n_rows = write_table(out, table_of(data))
     if as_json:
         print_json({"file": str(out), "n_judgments": n_rows})

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qingting.cli.judge_options import AsJson, DatabaseOption, opened
+from qingting.cli.judge_options import AsJson, DatabaseOption, refuse_withdrawn
 from qingting.cli.output import print_json
 
 
@@ -24,22 +24,19 @@ def analyse(
 ) -> None:
     """Analyse a snapshot: ratings or ranking, safety, agreement, blinding, and the decision.
 
-    The live database is never analysed; with --database a snapshot that was superseded there is
-    refused. Raters are left out by the rules that were registered with the study.
+    The live database is never analysed; a snapshot that it knows as superseded is refused. Raters are left out by the rules that were registered with the study.
     """
     from qingting.judging.analysis import analyse as analyse_study
-    from qingting.judging.snapshot import read_snapshot, refuse_superseded
+    from qingting.judging.snapshot import digest_in, read_snapshot
     from qingting.report.judging_files import analysis_record, write_analysis
     from qingting.report.judging_words import first_page
 
-    if database is not None:
-        with opened(database) as base:
-            refuse_superseded(base, snapshot.resolve().name)
+    refuse_withdrawn(snapshot, database)
     if out is not None:
         result = write_analysis(snapshot, out, seed=seed, force=force)
     else:
         data = read_snapshot(snapshot)
-        result = analyse_study(data, digest=snapshot.resolve().name, seed=seed)
+        result = analyse_study(data, digest=digest_in(snapshot), seed=seed)
     record = analysis_record(result)
     if as_json:
         print_json(record)

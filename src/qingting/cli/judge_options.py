@@ -63,6 +63,28 @@ def snapshots_folder(out: Path | None, database: str | None) -> Path:
     return snapshots_beside(address) or Path(DEFAULT_DATABASE).parent / SNAPSHOTS
 
 
+def refuse_withdrawn(snapshot: Path, given: str | None) -> None:
+    """Raise where a database at hand knows that a snapshot holds data of someone who withdrew.
+
+    Looked at: the database of the option, the variable, the default, or the one beside the folder
+    of snapshots. A copy of a snapshot elsewhere does not carry the mark that its folder got.
+
+    Raises:
+        DataError: the snapshot is superseded.
+    """
+    from qingting.judging.snapshot import digest_in, refuse_superseded
+
+    address = given or os.environ.get(DATABASE_VARIABLE)
+    if address is None:
+        beside = snapshot.resolve().parent.parent / RUN_DATABASE
+        found = next((one for one in (Path(DEFAULT_DATABASE), beside) if one.is_file()), None)
+        if found is None:
+            return
+        address = str(found)
+    with opened(address) as database:
+        refuse_superseded(database, digest_in(snapshot))
+
+
 @contextmanager
 def opened(given: str | None, *, create: bool = False) -> Iterator[Database]:
     """Yield the judging database that an option, the variable or the default names."""

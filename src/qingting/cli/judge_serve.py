@@ -39,6 +39,13 @@ def serve(
             help="A reverse proxy stands before the server: take visitors' addresses from it.",
         ),
     ] = False,
+    proxy_address: Annotated[
+        str,
+        typer.Option(
+            help="Where that proxy stands, several by commas. Who else sends a visitor's address is "
+            "not believed."
+        ),
+    ] = "127.0.0.1,::1",
     workers: Annotated[
         int,
         typer.Option(
@@ -69,7 +76,8 @@ def serve(
         )
         limits = Limits.shared() if workers > 1 else Limits.of_one_process()
         # before anything listens, so that nobody waits for it
-        server = _server(base, settings, limits, behind_proxy=behind_proxy)
+        proxies = proxy_address if behind_proxy else None
+        server = _server(base, settings, limits, proxies=proxies)
         try:
             listeners = listen(host, port, n_sockets=workers)
         except OSError as error:
@@ -88,7 +96,7 @@ def serve(
 
 
 def _server(
-    base: Database, settings: WebSettings, limits: Limits, *, behind_proxy: bool
+    base: Database, settings: WebSettings, limits: Limits, *, proxies: str | None
 ) -> uvicorn.Server:
     import sys
 
@@ -103,8 +111,8 @@ def _server(
             create_app(base, settings, limits=limits),
             log_level="warning",
             access_log=False,  # addresses of raters and their links stay out of logs
-            proxy_headers=behind_proxy,
-            forwarded_allow_ips="*" if behind_proxy else "",
+            proxy_headers=proxies is not None,
+            forwarded_allow_ips=proxies or "",
             timeout_keep_alive=75,  # longer than a judgment: a rater's connection stays open
             server_header=False,
             date_header=False,

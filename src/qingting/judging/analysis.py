@@ -138,7 +138,13 @@ def analyse(data: SnapshotData, *, digest: str, seed: int = 7) -> StudyAnalysis:
         criteria=results(rows),
         everyone=results(data.judgments) if out else None,
         safety=safety_counts(main),
-        audit=blinding_audit(main, data.study["n_masked"], criterion=headline, seed=seed),
+        audit=blinding_audit(
+            main,
+            data.study["n_masked"],
+            criterion=headline,
+            conversations=data.conversations,
+            seed=seed,
+        ),
         parts=_parts(main, credentials, criterion=headline, is_pair=is_pair),
         reference=agreement_with_reference(
             rows, data.references, data.raters, criterion=headline, seed=seed

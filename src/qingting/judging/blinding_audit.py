@@ -39,6 +39,20 @@ class ArmGuesses:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveDelays:
+    """What the clock may have told of an arm in live conversations.
+
+    Of ``n_answers`` answers ``n_late`` took longer than the study's delay, and so came at a
+    multiple of it; ``n_silent`` conversations ended without an answer.
+    """
+
+    arm: str
+    n_answers: int
+    n_late: int
+    n_silent: int
+
+
+@dataclass(frozen=True, slots=True)
 class BlindingAudit:
     """What could have told raters which arm they saw.
 
@@ -52,10 +66,17 @@ class BlindingAudit:
     """How well length, lists, punctuation and the like tell arms apart."""
     share_left: Estimate | Missing
     guesses: tuple[ArmGuesses, ...]
+    delays: tuple[LiveDelays, ...] = ()
+    """Empty where nobody talked live."""
 
 
 def blinding_audit(
-    main: Sequence[Row], n_masked: Mapping[str, int], *, criterion: str, seed: int = 7
+    main: Sequence[Row],
+    n_masked: Mapping[str, int],
+    *,
+    criterion: str,
+    conversations: Sequence[Row] = (),
+    seed: int = 7,
 ) -> BlindingAudit:
     """Return what judgments of the main part say on blinding.
 
@@ -63,6 +84,7 @@ def blinding_audit(
         main: rows of the main part.
         n_masked: names of models masked in the answers, per arm.
         criterion: whose preferences show an effect of the order.
+        conversations: the snapshot's live ones.
         seed: of the exchanges in the audit of form.
     """
     return BlindingAudit(
@@ -70,6 +92,7 @@ def blinding_audit(
         form_audit(main, seed=seed),
         share_left(main, criterion=criterion),
         guesses_by_arm(main),
+        delays_of(conversations),
     )
 
 
@@ -191,6 +214,18 @@ def _bounded(found: ArmDifference) -> Estimate:
         method="Student t, within raters, clustered by rater and scenario",
         n_clusters=found.n_prompts,
     )
+
+
+def delays_of(conversations: Sequence[Row]) -> tuple[LiveDelays, ...]:
+    """Return how often each arm's live answers were late or did not come, arms in order."""
+    counted: dict[str, list[int]] = {}
+    for talk in conversations:
+        if talk["arm"] is not None:
+            counts = counted.setdefault(talk["arm"], [0, 0, 0])
+            counts[0] += sum(turn["role"] == "assistant" for turn in talk["turns"])
+            counts[1] += talk["n_late_answers"]
+            counts[2] += talk["n_silent"]
+    return tuple(LiveDelays(arm, *counts) for arm, counts in sorted(counted.items()))
 
 
 def form_audit(main: Sequence[Row], *, seed: int) -> LeakageAudit | Missing:

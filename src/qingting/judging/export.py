@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 
 from qingting.core.errors import SpecificationError
-from qingting.judging.snapshot import SnapshotData, flat_row, write_parquet
+from qingting.judging.snapshot import SnapshotData
+from qingting.judging.snapshot_tables import flat_row, write_parquet
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 

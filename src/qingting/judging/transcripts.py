@@ -20,6 +20,7 @@ FIELDS = {
     "turns": "role and content in order; both scrubbed",
     "n_masked": "names of models that were masked before the rater saw them",
     "n_late": "delays that answers took beyond the first: an arm too slow for the study's delay",
+    "n_late_answers": "answers that took longer than the first delay",
     "n_silent": "1 where the last question got no answer",
 }
 
@@ -32,6 +33,7 @@ class Transcript(NamedTuple):
     original: str
     n_masked: int
     n_late: int
+    n_late_answers: int
     n_silent: int
 
     def row(self, judgment: dict[str, Any] | None, shared: dict[str, Any]) -> dict[str, Any]:
@@ -42,6 +44,7 @@ class Transcript(NamedTuple):
             "turns": self.turns,
             "n_masked": self.n_masked,
             "n_late": self.n_late,
+            "n_late_answers": self.n_late_answers,
             "n_silent": self.n_silent,
         }
 
@@ -77,5 +80,6 @@ def _transcript(turns: list[dict[str, Any]], keep: Sequence[str]) -> Transcript:
         original="\n".join(turn["content"] for turn in answers),
         n_masked=sum(turn["n_masked"] for turn in answers),
         n_late=sum(turn["n_late"] for turn in answers),
+        n_late_answers=sum(turn["n_late"] > 0 for turn in answers),
         n_silent=int(turns[-1]["role"] == "user"),
     )

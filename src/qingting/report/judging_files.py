@@ -12,7 +12,7 @@ import numpy as np
 
 from qingting.core.errors import StoreError
 from qingting.judging.analysis import StudyAnalysis, analyse
-from qingting.judging.snapshot import read_snapshot
+from qingting.judging.snapshot import digest_in, read_snapshot
 from qingting.report.file_names import FIGURES, NAMES, PAGE, WORDS, WORDS_ZH
 from qingting.report.judging_words import study_html, study_markdown
 from qingting.store.atomic import write_bytes
@@ -39,7 +39,7 @@ def write_analysis(snapshot: Path, out: Path, *, seed: int, force: bool) -> Stud
     taken = [name for name in NAMES if (out / name).exists()]
     if taken and not force:
         raise StoreError(f"{out / taken[0]} exists; overwrite it with --force")
-    result = analyse(read_snapshot(snapshot), digest=snapshot.resolve().name, seed=seed)
+    result = analyse(read_snapshot(snapshot), digest=digest_in(snapshot), seed=seed)
     for name, content in analysis_files(result).items():
         write_bytes(out / name, content)
     return result

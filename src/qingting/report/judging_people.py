@@ -182,6 +182,16 @@ def audit(speaker: Speaker) -> list[Block]:
     lines = []
     masked = speaker.listed([f"{arm} {n}" for arm, n in found.n_masked.items()])
     lines.append(say(f"遮住的模型名字（处）：{masked}", f"names of models masked: {masked}"))
+    for one in found.delays:
+        lines.append(
+            say(
+                f"现场对话的快慢：{one.arm} 的 {one.n_answers} 次回复里有 {one.n_late} 次超过了统一的等待时间，"
+                f"{one.n_silent} 段对话以没有回应结束；次数各组不同时，评价者可能由此看出是哪一组",
+                f"speed in live conversations: of {one.n_answers} answers of {one.arm}, {one.n_late} "
+                f"took longer than the delay that is the same for all, and {one.n_silent} conversations "
+                "ended without an answer; where arms differ in this, raters may have told them by it",
+            )
+        )
     if not isinstance(found.share_left, Missing):
         lines.append(
             say(

@@ -150,7 +150,7 @@ def test_the_picture_names_the_arms(results, tmp_path):
     ("weights", "more", "told"),
     [
         ("quality", (), "is not NAME=NUMBER"),
-        ("quality=-1", (), "weights are 0 or more"),
+        ("quality=-1", (), "a weight is a number from 0 up"),
         ("safety=1", (), "hold no measurement of safety"),
         ("qualty=1", (), "Did you mean 'quality'"),
         ("quality=1", ("--measure", "quality=bits-per-bite"), "Did you mean 'bits-per-byte'"),

@@ -9,7 +9,14 @@ import pytest
 from scipy.stats import t as student_t
 
 from qingting.core.missing import Missing
-from qingting.judging.blinding_audit import blinding_audit, form_audit, guesses_by_arm, share_left
+from qingting.judging.blinding_audit import (
+    LiveDelays,
+    blinding_audit,
+    delays_of,
+    form_audit,
+    guesses_by_arm,
+    share_left,
+)
 from qingting.judging.guessing import FAMILIES, family_of
 from qingting.judging.leakage import LeakageAudit
 from qingting.spec.judging import CampaignSpec
@@ -195,3 +202,35 @@ def test_conversations_of_different_raters_are_answers_of_their_own() -> None:
     ]
     found = form_audit(rows, seed=1)
     assert isinstance(found, LeakageAudit) and found.n_answers == 32
+
+
+def test_late_and_missing_answers_are_counted_by_arm() -> None:
+    turns = [{"role": "user"}, {"role": "assistant"}, {"role": "user"}, {"role": "assistant"}]
+    talks = [
+        {"arm": "b", "turns": turns, "n_late_answers": 1, "n_silent": 0},
+        {"arm": "b", "turns": turns[:3], "n_late_answers": 0, "n_silent": 1},
+        {"arm": "a", "turns": turns, "n_late_answers": 0, "n_silent": 0},
+    ]
+    assert delays_of(talks) == (LiveDelays("a", 2, 0, 0), LiveDelays("b", 3, 1, 1))
+
+
+def test_what_tells_arms_apart_is_seen_within_each_language() -> None:
+    """English answers are far longer; in each language arm a writes more, always."""
+    rows = [
+        row(
+            "r",
+            f"i{item}",
+            arm,
+            {"overall": 3},
+            language=language,
+            form=[FORM | {"characters": base + item / 10 + (arm == "a") * 5}],
+        )
+        for item in range(12)
+        for arm in ("a", "b")
+        for language, base in (("zh", 100.0), ("en", 400.0))
+    ]
+    found = form_audit(rows, seed=1)
+    assert isinstance(found, LeakageAudit)
+    most = found.strongest
+    assert most.auroc.value == 1.0
+    assert most.mean - most.other_mean == pytest.approx(5.0)

@@ -11,7 +11,8 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from qingting.judging.guessing import FAMILIES
-from qingting.judging.snapshot import flat_row, freeze, read_snapshot
+from qingting.judging.snapshot import freeze, read_snapshot
+from qingting.judging.snapshot_tables import flat_row
 from qingting.store.database import Database
 from qingting.store.judging_tables import Assignment, Judgment
 from qingting.web.app import create_app
