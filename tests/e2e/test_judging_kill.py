@@ -24,9 +24,10 @@ def killing() -> ModuleType:
     return module
 
 
-def check(found: dict) -> None:
+def check(found: dict, *, least: int = 3) -> None:
+    """``least`` judgments were acknowledged: few between kills where the machine is slow."""
     log = found.pop("log")
-    assert found["n_acknowledged"] > 10
+    assert found["n_acknowledged"] >= least
     assert found["n_stored"] >= found["n_acknowledged"]
     wrong = {name: n for name, n in found.items() if n and name.startswith(_ZERO)}
     assert wrong == {}, log
@@ -60,7 +61,7 @@ def test_kills_of_two_workers_lose_and_double_nothing(killing: ModuleType, tmp_p
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_fifty_kills_with_sqlite(killing: ModuleType, tmp_path: Path) -> None:
-    check(killing.run(str(tmp_path / "judging.db"), tmp_path, n_kills=50, n_raters=8))
+    check(killing.run(str(tmp_path / "judging.db"), tmp_path, n_kills=50, n_raters=8), least=100)
 
 
 @pytest.mark.slow
@@ -69,4 +70,4 @@ def test_fifty_kills_with_sqlite(killing: ModuleType, tmp_path: Path) -> None:
 @pytest.mark.skipif(server_programs() is None, reason="PostgreSQL is not installed")
 def test_fifty_kills_with_postgresql(killing: ModuleType, tmp_path: Path) -> None:
     with postgres_server() as server:
-        check(killing.run(server.address, tmp_path, n_kills=50, n_raters=8))
+        check(killing.run(server.address, tmp_path, n_kills=50, n_raters=8), least=100)

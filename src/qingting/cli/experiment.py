@@ -93,10 +93,29 @@ def run(
     if not published and (folder / "report").is_dir():
         print(f"qingting: {folder / 'report'} is the report of an earlier run", file=sys.stderr)
     _print_run(result, published, as_json=as_json)
+    _say_of_conversations(blueprint, folder)
     if result.first_failures:
         raise typer.Exit(1)
     if result.waiting:
         raise typer.Exit(EXIT_WAITING)
+
+
+def _say_of_conversations(blueprint: Blueprint, work: Path) -> None:
+    """Say how conversations are judged: a study of them is made by hand, not by a stage."""
+    judging = blueprint.experiment.judging
+    if judging is not None and judging.mode == "conversation":
+        hold = f"qingting judge converse --run {work} --out {work}/conversations.jsonl, then "
+        print(
+            "qingting: people judge conversations; next: "
+            + (hold if judging.conversation.source == "simulated" else "")
+            + f"qingting judge create --run {work} "
+            + (
+                f"--answers {work}/conversations.jsonl"
+                if judging.conversation.source == "simulated"
+                else "--endpoint ARM=URL for each arm"
+            ),
+            file=sys.stderr,
+        )
 
 
 def _forget_withdrawn(store: ArtifactStore, place: StudyPlace) -> None:

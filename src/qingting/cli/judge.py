@@ -348,6 +348,23 @@ def export(
         typer.echo(f"{out}: {n_rows} judgments")
 
 
+@app.command("backup")
+def backup(
+    out: Annotated[Path, typer.Argument(help="File to write the copy to.")],
+    database: DatabaseOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Copy a database while it is served; a plain copy of the file would lack the newest judgments."""
+    if out.exists():
+        raise typer.BadParameter(f"{out} exists; name another file")
+    with opened(database) as base:
+        base.backup(out)
+    if as_json:
+        print_json({"file": str(out), "n_bytes": out.stat().st_size})
+    else:
+        typer.echo(f"{out}: the whole database, as it was now")
+
+
 @app.command("erase")
 def erase(
     rater: Annotated[str, typer.Argument(help="Pseudonym, or its first 8 characters.")],

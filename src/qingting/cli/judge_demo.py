@@ -171,7 +171,7 @@ def _spec(found: Run, mode: Mode) -> CampaignSpec:
     return CampaignSpec.model_validate(
         {
             **asked,
-            "name": "demonstration",
+            "name": "demonstration · SIMULATED raters 模拟评价者",
             "mode": mode,
             # three quarters are judged, so the question on blinding must come earlier than usual
             "quality": {**asked.get("quality", {}), "share_guess": 0.45},

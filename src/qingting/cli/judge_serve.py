@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -65,7 +67,7 @@ def serve(
 
     shown_host = f"[{host}]" if ":" in host else host
     public = url or f"http://{shown_host}:{port}"
-    with opened(database) as base:
+    with opened(database) as base, _alone(base):
         if workers > 1 and base.is_sqlite:
             raise typer.BadParameter(
                 "one process serves SQLite; leave --workers out, or use PostgreSQL"
@@ -93,6 +95,23 @@ def serve(
         else:
             base.close()  # each worker opens connections of its own
             run_workers(server, listeners)
+
+
+@contextmanager
+def _alone(base: Database) -> Iterator[None]:
+    """Keep a second server from a file of SQLite: limits and caches are those of one process."""
+    from qingting.store.lock import hold_file
+
+    if not base.is_sqlite:
+        yield
+        return
+    path = Path(str(base.engine.url.database))
+    refusal = (
+        f"{path}: another server (process {{holder}}) serves this database; stop it first, or use "
+        "PostgreSQL"
+    )
+    with hold_file(path.with_name(f"{path.name}.served"), refusal=refusal):
+        yield
 
 
 def _server(

@@ -446,7 +446,7 @@ def find_campaign(session: Session, name: str | None) -> Campaign:
         if len(campaigns) == 1:
             return campaigns[0]
         names = ", ".join(one.name for one in campaigns) or "none"
-        raise NotFoundError(f"which study? This database holds: {names}")
+        raise NotFoundError(f"which study? Name it with --study; this database holds: {names}")
     found = [one for one in campaigns if name in (one.name, one.public_id)]
     if len(found) > 1:
         ids = ", ".join(f"{one.public_id} ({one.state})" for one in found)

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.orm import Session
 
 from qingting.core.errors import StoreError
@@ -88,6 +88,22 @@ class Database:
             session.get(table, identity, with_for_update={"key_share": True})
             yield
 
+    def backup(self, into: Path) -> None:
+        """Write a copy of one moment, while others go on writing; SQLite only.
+
+        A plain copy of the file lacks what still stands in its write-ahead log.
+
+        Raises:
+            StoreError: the database is a server's, which has tools of its own.
+        """
+        if not self.is_sqlite:
+            raise StoreError("back a PostgreSQL database up with pg_dump")
+        with self.engine.connect() as connection:
+            connection.exec_driver_sql("COMMIT")  # of the transaction that connecting begins
+            connection.exec_driver_sql("VACUUM INTO ?", (str(into),))
+            connection.exec_driver_sql("BEGIN")
+        into.chmod(0o600)
+
     def close(self) -> None:
         """Close every connection."""
         for engine in filter(None, (self.engine, self._reader)):
@@ -113,11 +129,13 @@ def open_database(address: str | Path, *, create: bool = False) -> Database:
         if not create and not path.is_file():
             raise StoreError(f"{path}: no such database; `qingting judge create` makes one")
         path.parent.mkdir(parents=True, exist_ok=True)
+        if create and not path.exists():
+            path.touch(mode=0o600)  # it holds names of raters
     engine = _engine(url)
     database = Database(engine, _reader_of(url))
     try:
         upgrade(database)
-    except OperationalError as error:
+    except DatabaseError as error:  # no server, no rights, or a file that is no database
         database.close()
         where = url.render_as_string(hide_password=True)
         raise StoreError(f"{where}: {str(error.orig).splitlines()[0]}") from None

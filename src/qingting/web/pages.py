@@ -64,7 +64,12 @@ def page(
             **values,
         )
     )
-    return HTMLResponse(html, status_code=status)
+    response = HTMLResponse(html, status_code=status)
+    if request.query_params.get("lang") in ("zh", "en"):  # chosen on this page, kept for the next
+        response.set_cookie(
+            LANGUAGE_COOKIE, request.query_params["lang"], path="/", samesite="lax", httponly=True
+        )
+    return response
 
 
 def lines(text: str) -> Markup:

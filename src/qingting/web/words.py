@@ -93,6 +93,14 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "please_mend": ("请检查下面几项", "Please check these"),
     "progress_of": ("已完成 {done} 条，约 {planned} 条", "{done} done of about {planned}"),
+    "progress_beyond": (
+        "已完成 {done} 条，您的份额（约 {planned} 条）已经评完；还可以继续，也可以到此为止",
+        "{done} done. Your share of about {planned} is complete; go on if you like, or stop here",
+    ),
+    "close_for_good": (
+        "结束之后不能再开放。只是想停一停，请用“暂停”。",
+        "A closed study cannot be opened again. To stop for a while, pause it.",
+    ),
     "before_distressing": ("下一条内容比较沉重", "The next item is distressing"),
     "show_it": ("可以，给我看", "I am ready, show it"),
     "skip_it": ("跳过这一条", "Skip it"),

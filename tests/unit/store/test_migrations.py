@@ -11,7 +11,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import JSON, BigInteger, Boolean, Float, Integer, MetaData, Table, select
 
 from contract.postgres import postgres_server, server_programs
+from qingting.core.errors import StoreError
 from qingting.store.database import Database, _engine, _url_of, open_database
+from qingting.store.judging_tables import Owner
 from qingting.store.judging_tables import Table as Newest
 from qingting.store.migrate import newest_revision, revision_of, upgrade
 
@@ -84,3 +86,25 @@ def test_sqlite_keeps_every_row(tmp_path: Path) -> None:
 def test_postgresql_keeps_every_row() -> None:
     with postgres_server() as server:
         check_upgrade(server.address)
+
+
+def test_a_file_that_is_no_database_is_said_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "notes.md"
+    path.write_text("# no database\n" * 100, encoding="utf-8")
+    with pytest.raises(StoreError, match="file is not a database"):
+        open_database(path)
+
+
+def test_a_backup_holds_what_still_stands_in_the_log(tmp_path: Path) -> None:
+    database = open_database(tmp_path / "judging.db", create=True)
+    assert (tmp_path / "judging.db").stat().st_mode & 0o077 == 0  # names of raters stand in it
+    with database.writing() as session:
+        session.add(Owner(name="王", password_hash=None))
+    with database.reading() as busy:
+        busy.scalars(select(Owner)).all()
+        database.backup(tmp_path / "copy.db")
+    database.close()
+    copy = open_database(tmp_path / "copy.db")
+    with copy.reading() as session:
+        assert [one.name for one in session.scalars(select(Owner))] == ["王"]
+    copy.close()
