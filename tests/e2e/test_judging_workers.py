@@ -26,6 +26,11 @@ without_postgres = pytest.mark.skipif(
 )
 
 
+def _hears_interrupts() -> None:
+    """Undo what a shell does to commands in the background, where the tests may run."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Serving:
     def __init__(self, process: subprocess.Popen[str], port: int) -> None:
         self.process = process
@@ -60,7 +65,10 @@ def free_port() -> int:
 def serving(address: str) -> Iterator[Serving]:
     port = free_port()
     with subprocess.Popen(
-        command(address, port, "--workers", "2"), stderr=subprocess.PIPE, text=True
+        command(address, port, "--workers", "2"),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_hears_interrupts,
     ) as process:
         served = Serving(process, port)
         try:
