@@ -72,6 +72,7 @@ def varlen_attention(
     s_aux: Tensor | None = None,
     segments: Segments | None = None,
     decode_mask: Tensor | None = None,
+    decode_end: int | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
     """Return causal attention within each segment, (batch, length, n_heads, head_size).
@@ -88,6 +89,7 @@ def varlen_attention(
         segments: Where the dialogues lie; each row is one dialogue where None.
         decode_mask: (batch, 1, 1, n_keys) additive; given where ``query`` holds one new token a
             row and the keys come from a cache.
+        decode_end: Column behind the newest key; behind the last one where None.
     """
     if attention_mask is not None:
         raise ValueError("varlen attention takes segments, no mask")
@@ -95,7 +97,11 @@ def varlen_attention(
     query, key = query.to(value.dtype), key.to(value.dtype)
     if decode_mask is not None:
         scale = scaling if scaling is not None else query.shape[-1] ** -0.5
-        return _one_token(query, key, value, s_aux, decode_mask, scale, sliding_window), None
+        if sliding_window is not None:
+            end = key.shape[2] if decode_end is None else decode_end
+            seen = slice(max(0, end - sliding_window), end)
+            key, value, decode_mask = key[:, :, seen], value[:, :, seen], decode_mask[..., seen]
+        return _one_token(query, key, value, s_aux, decode_mask, scale), None
     if segments is None:
         segments = tuple(Segment(row, 0, query.shape[2]) for row in range(query.shape[0]))
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
@@ -324,11 +330,8 @@ def _one_token(
     sinks: Tensor | None,
     mask: Tensor,
     scale: float,
-    window: int | None,
 ) -> Tensor:
     """Return attention of one new token a row to its cache: (batch, 1, n_heads, head_size)."""
-    if window is not None and window < key.shape[2]:
-        key, value, mask = key[:, :, -window:], value[:, :, -window:], mask[..., -window:]
     batch, n_heads, _, size = query.shape
     grouped = query.view(batch, key.shape[1], -1, size) * scale
     scores = torch.matmul(grouped, key.transpose(2, 3)) + mask
