@@ -16,8 +16,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from qingting.core.errors import ModelError
-from qingting.engines.native.attention import VARLEN
 from qingting.engines.native.decoding import KeyValueCache, prefill
+from qingting.engines.native.kernels import use_own_kernels
 from qingting.engines.native.loading import output_head
 
 _HEADROOM = 256
@@ -142,7 +142,7 @@ class CachedRows:
         self._model = model
         self._head = output_head(model)
         self._cache = RowCache(n_slots)
-        model.config._attn_implementation = VARLEN
+        use_own_kernels(model)
 
     @torch.inference_mode()
     def join(self, prompts: Sequence[Sequence[int]]) -> Tensor:
