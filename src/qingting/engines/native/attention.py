@@ -29,6 +29,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from qingting.engines.native import block_attention
+from qingting.engines.native.shapes import common_length
 
 VARLEN = "qingting_varlen"
 """Name under which :func:`varlen_attention` stands in transformers' table."""
@@ -71,6 +72,7 @@ def varlen_attention(
     s_aux: Tensor | None = None,
     segments: Segments | None = None,
     decode_mask: Tensor | None = None,
+    decode_end: int | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
     """Return causal attention within each segment, (batch, length, n_heads, head_size).
@@ -87,6 +89,7 @@ def varlen_attention(
         segments: Where the dialogues lie; each row is one dialogue where None.
         decode_mask: (batch, 1, 1, n_keys) additive; given where ``query`` holds one new token a
             row and the keys come from a cache.
+        decode_end: Column behind the newest key; behind the last one where None.
     """
     if attention_mask is not None:
         raise ValueError("varlen attention takes segments, no mask")
@@ -94,7 +97,11 @@ def varlen_attention(
     query, key = query.to(value.dtype), key.to(value.dtype)
     if decode_mask is not None:
         scale = scaling if scaling is not None else query.shape[-1] ** -0.5
-        return _one_token(query, key, value, s_aux, decode_mask, scale, sliding_window), None
+        if sliding_window is not None:
+            end = key.shape[2] if decode_end is None else decode_end
+            seen = slice(max(0, end - sliding_window), end)
+            key, value, decode_mask = key[:, :, seen], value[:, :, seen], decode_mask[..., seen]
+        return _one_token(query, key, value, s_aux, decode_mask, scale), None
     if segments is None:
         segments = tuple(Segment(row, 0, query.shape[2]) for row in range(query.shape[0]))
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
@@ -157,8 +164,9 @@ class _FusedVarlen(torch.autograd.Function):
         output = query.new_zeros(batch, length, n_heads, size).transpose(1, 2)
         kept: list[list[Tensor]] = []
         for segment in settings.segments:
-            q, k, v, out = (_cut(x, segment) for x in (query, key, value, output))
-            kept.append(_segment_forward(q, k, v, out, sinks, settings))
+            reach = _reach(segment, query)
+            q, k, v = (_cut(x, reach) for x in (query, key, value))
+            kept.append(_segment_forward(q, k, v, _cut(output, segment), sinks, settings))
         ctx.save_for_backward(query, key, value, output, *(x for part in kept for x in part))
         ctx.settings, ctx.counts = settings, [len(part) for part in kept]
         return output
@@ -169,13 +177,12 @@ class _FusedVarlen(torch.autograd.Function):
         grads = [torch.zeros_like(x) for x in (query, key, value)]
         tensors = iter(kept)
         for segment, count in zip(ctx.settings.segments, ctx.counts, strict=True):
-            grad, q, k, v, out = (
-                _cut(x, segment) for x in (gradients[0], query, key, value, output)
-            )
+            reach = _reach(segment, query)
+            grad, q, k, v, out = (_cut(x, reach) for x in (gradients[0], query, key, value, output))
             lent = list(islice(tensors, count))
             parts = _segment_backward(grad, q, k, v, out, lent, ctx.settings)
             for whole, part in zip(grads, parts, strict=True):
-                _cut(whole, segment).copy_(part)
+                _cut(whole, segment).copy_(part[:, :, : segment.end - segment.start])
         return (*grads, None, None)
 
 
@@ -184,13 +191,28 @@ def _in_blocks(query: Tensor) -> bool:
     return query.dtype is torch.bfloat16 and is_short
 
 
+def _reach(segment: Segment, query: Tensor) -> Segment:
+    """Return the segment, extended to a length that repeats where blocks compute it and it fits.
+
+    What lies behind the dialogue is computed with it and dropped.
+    """
+    length = segment.end - segment.start
+    end = segment.start + common_length(length, largest_grain=block_attention.GRAIN)
+    if not _in_blocks(query[:, :, :length]) or end > query.shape[2]:
+        return segment
+    return segment._replace(end=end)
+
+
 def _segment_forward(
     q: Tensor, k: Tensor, v: Tensor, out: Tensor, sinks: Tensor | None, settings: AttentionSettings
 ) -> list[Tensor]:
     """Write attention within one segment into ``out``; return what the backward pass needs."""
     if _in_blocks(q):
-        result = block_attention.forward(q[0] * settings.scale, k[0], v[0], sinks, settings.window)
-        out[0] = result.output
+        n_queries = out.shape[2]
+        result = block_attention.forward(
+            q[0] * settings.scale, k[0], v[0], sinks, window=settings.window, n_queries=n_queries
+        )
+        out[0] = result.output[:, :n_queries]
         return result.probabilities
     groups = q.shape[1] // k.shape[1]
     mask = _mask_for(q.shape[2], settings, q)
@@ -308,11 +330,8 @@ def _one_token(
     sinks: Tensor | None,
     mask: Tensor,
     scale: float,
-    window: int | None,
 ) -> Tensor:
     """Return attention of one new token a row to its cache: (batch, 1, n_heads, head_size)."""
-    if window is not None and window < key.shape[2]:
-        key, value, mask = key[:, :, -window:], value[:, :, -window:], mask[..., -window:]
     batch, n_heads, _, size = query.shape
     grouped = query.view(batch, key.shape[1], -1, size) * scale
     scores = torch.matmul(grouped, key.transpose(2, 3)) + mask

@@ -18,6 +18,7 @@ from torch import Tensor
 from qingting.core.dialogue import Dialogue
 from qingting.core.errors import DataError
 from qingting.engines.native.attention import Segment, Segments
+from qingting.engines.native.shapes import common_length
 from qingting.models.templates import Template
 
 T = TypeVar("T")
@@ -148,8 +149,8 @@ def _groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def _lay_out(rows: Sequence[Sequence[Example]], pad_id: int) -> MicroBatch:
-    """Return rows of dialogues laid end to end as tensors, padded to the longest row."""
-    length = max(sum(len(example.input_ids) for example in row) for row in rows)
+    """Return rows of dialogues laid end to end as tensors, padded to one length that repeats."""
+    length = common_length(max(sum(len(example.input_ids) for example in row) for row in rows))
     input_ids = torch.full((len(rows), length), pad_id, dtype=torch.long)
     positions = torch.zeros((len(rows), length), dtype=torch.long)
     segments: list[Segment] = []

@@ -16,8 +16,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from qingting.core.errors import ModelError
-from qingting.engines.native.attention import VARLEN
-from qingting.engines.native.decoding import KeyValueCache
+from qingting.engines.native.decoding import KeyValueCache, prefill
+from qingting.engines.native.kernels import use_own_kernels
 from qingting.engines.native.loading import output_head
 
 _HEADROOM = 256
@@ -142,22 +142,15 @@ class CachedRows:
         self._model = model
         self._head = output_head(model)
         self._cache = RowCache(n_slots)
-        model.config._attn_implementation = VARLEN
+        use_own_kernels(model)
 
     @torch.inference_mode()
     def join(self, prompts: Sequence[Sequence[int]]) -> Tensor:
         """Read new prompts, laid end to end; return the logits after each."""
-        device = self._model.device
-        read = KeyValueCache([len(prompt) for prompt in prompts], 0)
-        hidden = self._model.base_model(
-            input_ids=torch.tensor([[i for prompt in prompts for i in prompt]], device=device),
-            position_ids=torch.cat([torch.arange(n, device=device) for n in read.lengths])[None],
-            segments=read.segments,
-            past_key_values=read,
-            use_cache=True,
-        ).last_hidden_state[0]
-        self._cache.join(read)
-        return self._logits(hidden[[segment.end - 1 for segment in read.segments]])
+        cache = KeyValueCache([len(prompt) for prompt in prompts])
+        states = prefill(self._model, prompts, cache)
+        self._cache.join(cache)
+        return self._logits(states)
 
     @torch.inference_mode()
     def advance(self, tokens: Sequence[int]) -> Tensor:

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import orjson
 import torch
 
-from qingting.engines.native.attention import VARLEN
 from qingting.engines.native.decoding import Sampling, decode
 from qingting.engines.native.generation import read_prompts
+from qingting.engines.native.kernels import use_own_kernels
 from qingting.engines.native.loading import DTYPES, Checkpoint, load_checkpoint, memory_errors
 from qingting.engines.native.resources import peak_memory_bytes
 from qingting.engines.protocol import BenchmarkJob, Emit
@@ -36,7 +36,7 @@ def benchmark(job: BenchmarkJob, emit: Emit) -> dict[str, Any]:
         checkpoint = load_checkpoint(
             job.checkpoint, job.runtime, dtype=DTYPES[job.runtime.precision], task=job.task
         )
-        checkpoint.model.config._attn_implementation = VARLEN
+        use_own_kernels(checkpoint.model)
         read = read_prompts(checkpoint.template, job.prompts, n_new_tokens=job.n_new_tokens)
         prompts = [prompt.input_ids for prompt in read]
         records = []

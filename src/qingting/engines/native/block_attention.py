@@ -22,6 +22,9 @@ MAX_LENGTH = 1024
 BLOCK = 192
 """Queries in a block: half a block a row is computed in vain, fewer would make products small."""
 
+GRAIN = 64
+"""Largest step in which callers round lengths up, so that few shapes of products are needed."""
+
 
 class BlockForward(NamedTuple):
     """``output``: (n_heads, length, size). ``probabilities``: one tensor a block, for backward."""
@@ -31,7 +34,13 @@ class BlockForward(NamedTuple):
 
 
 def forward(
-    query: Tensor, key: Tensor, value: Tensor, sinks: Tensor | None, window: int | None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    sinks: Tensor | None,
+    *,
+    window: int | None,
+    n_queries: int,
 ) -> BlockForward:
     """Return causal attention of one dialogue.
 
@@ -41,6 +50,8 @@ def forward(
         value: Like ``key``.
         sinks: (n_heads,) logits that take probability and give nothing; None for none.
         window: Number of keys that a query sees, itself included; None for all before it.
+        n_queries: Length of the dialogue; positions from here on belong to another one, and their
+            output means nothing. Their probabilities are 0, so they get and give no gradient.
     """
     n_heads, length, size = query.shape
     n_keys = key.shape[0]
@@ -55,6 +66,8 @@ def forward(
         p = torch.softmax(scores, dim=-1)
         if sinks is not None:
             p = _give_to_sinks(p, scores, sinks)
+        if end > n_queries:
+            p.view(n_heads, end - begin, -1)[:, n_queries - begin :] = 0.0
         probabilities.append(p)
         part = torch.bmm(p, value[:, first:end])
         output[:, begin:end] = part.view(n_heads, end - begin, size)

@@ -3,7 +3,8 @@
 Prompts of a batch are laid end to end and read in one pass with the attention of training, so no
 padding is computed and the states of a prompt do not depend on its neighbours. Their keys and
 values are stored right-aligned: every sequence then writes its next key into the same column, a
-plain slice, and a sliding window is a slice too.
+plain slice, and a sliding window is a slice too. A step attends to all columns there are, written or
+not, so that its products have shapes that repeat (see ``shapes``) and their inputs need no copy.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ from transformers import PreTrainedModel
 
 from qingting.engines.native.attention import Segment, Segments
 from qingting.engines.native.loading import output_head
+from qingting.engines.native.shapes import common_length, round_up
+
+_HEADROOM = 64
+"""Columns by which the cache grows; the lengths that a step attends to are multiples of it."""
 
 
 class Sampling(NamedTuple):
@@ -46,13 +51,15 @@ class KeyValueCache:
     """Keys and values of a batch; stands where transformers expects its own cache.
 
     ``keys[layer]``: (batch, n_key_heads, capacity, head_size). Column ``width - 1`` holds the last
-    token of every prompt; decoding appends to the right.
+    token of every prompt; decoding appends to the right, and ``mask`` hides what a step must not see.
     """
 
-    def __init__(self, lengths: Sequence[int], capacity: int) -> None:
+    def __init__(self, lengths: Sequence[int], headroom: int = 0) -> None:
         self.lengths = tuple(lengths)
         self.width = max(lengths)
-        self.capacity = self.width + capacity
+        self.capacity = round_up(self.width + 1, headroom) if headroom else self.width
+        self._headroom = headroom
+        self.mask: Tensor | None = None
         self.keys: dict[int, Tensor] = {}
         self.values: dict[int, Tensor] = {}
 
@@ -76,7 +83,32 @@ class KeyValueCache:
         keys, values = self.keys[layer_idx], self.values[layer_idx]
         keys[:, :, column : column + 1] = key
         values[:, :, column : column + 1] = value
-        return keys[:, :, : self.width], values[:, :, : self.width]
+        return keys, values
+
+    def open_column(self) -> Tensor:
+        """Make room for one token a row; return the mask, (batch, 1, 1, capacity), for its step."""
+        if self.width == self.capacity:
+            self._grow()
+        if self.mask is None or self.mask.shape[-1] != self.capacity:
+            self.mask = self._hide()
+        self.width += 1
+        self.mask[..., self.width - 1] = 0.0
+        return self.mask
+
+    def _hide(self) -> Tensor:
+        """Return 0 where a row has a key and −∞ before and behind."""
+        some = self.keys[0]
+        columns = torch.arange(self.capacity, device=some.device)
+        starts = max(self.lengths) - torch.tensor(self.lengths, device=some.device)
+        hidden = (columns < starts[:, None]) | (columns >= self.width)
+        mask = torch.zeros(hidden.shape, dtype=some.dtype, device=some.device)
+        return mask.masked_fill_(hidden, float("-inf"))[:, None, None]
+
+    def _grow(self) -> None:
+        self.capacity += self._headroom
+        for stored in (self.keys, self.values):
+            for layer, tensor in stored.items():
+                stored[layer] = torch.nn.functional.pad(tensor, (0, 0, 0, self._headroom))
 
     def _fill(self, key: Tensor, value: Tensor, layer: int) -> None:
         shape = (len(self.lengths), key.shape[1], self.capacity, key.shape[3])
@@ -110,22 +142,11 @@ def decode(
     """
     device = model.device
     stops = torch.tensor(sorted(stop_ids), dtype=torch.long, device=device)
-    cache = KeyValueCache([len(prompt) for prompt in prompts], sampling.max_new_tokens)
+    cache = KeyValueCache([len(prompt) for prompt in prompts], _HEADROOM)
     choose = _Chooser(prompts, sampling, stops, seeds, model.config.vocab_size)
     head = output_head(model)
-    hidden = model.base_model(
-        input_ids=torch.tensor([[i for prompt in prompts for i in prompt]], device=device),
-        position_ids=torch.cat([torch.arange(n, device=device) for n in cache.lengths])[None],
-        segments=cache.segments,
-        past_key_values=cache,
-        use_cache=True,
-    ).last_hidden_state[0]
-    hidden = hidden[[segment.end - 1 for segment in cache.segments]]
+    hidden = prefill(model, prompts, cache)
     lengths = torch.tensor(cache.lengths, device=device)[:, None]
-    columns = torch.arange(cache.capacity, device=device)
-    is_padding = (columns < (cache.width - lengths))[:, None, None, :]
-    padding = torch.zeros(is_padding.shape, dtype=hidden.dtype, device=device)
-    padding.masked_fill_(is_padding, float("-inf"))
     tokens: list[Tensor] = []
     is_done = torch.zeros(len(prompts), dtype=torch.bool, device=device)
     for step in range(sampling.max_new_tokens):
@@ -136,15 +157,34 @@ def decode(
         is_done |= torch.isin(token, stops)
         if step + 1 == sampling.max_new_tokens or bool(is_done.all()):
             break
-        cache.width += 1
+        mask = cache.open_column()
         hidden = model.base_model(
             input_ids=token[:, None],
             position_ids=lengths + step,
             past_key_values=cache,
-            decode_mask=padding[..., : cache.width],
+            decode_mask=mask,
+            decode_end=cache.width,
             use_cache=True,
         ).last_hidden_state[:, 0]
     return [_until_stop(row, set(stop_ids)) for row in torch.stack(tokens, dim=1).tolist()]
+
+
+def prefill(
+    model: PreTrainedModel, prompts: Sequence[Sequence[int]], cache: KeyValueCache
+) -> Tensor:
+    """Fill ``cache`` with prompts, laid end to end; return the last state of each, (n, size)."""
+    device = model.device
+    positions = torch.cat([torch.arange(n, device=device) for n in cache.lengths])
+    ids = torch.tensor([i for prompt in prompts for i in prompt], device=device)
+    room = common_length(len(ids)) - len(ids)
+    hidden: Tensor = model.base_model(
+        input_ids=torch.nn.functional.pad(ids, (0, room))[None],
+        position_ids=torch.nn.functional.pad(positions, (0, room))[None],
+        segments=cache.segments,
+        past_key_values=cache,
+        use_cache=True,
+    ).last_hidden_state[0]
+    return hidden[[segment.end - 1 for segment in cache.segments]]
 
 
 def _until_stop(ids: list[int], stop_ids: set[int]) -> Answer:

@@ -134,9 +134,17 @@ def _subject(
             Example(one.id, one.input_ids[:limit], one.is_target[:limit]) for one in examples
         ]
     return _Subject(
-        partial(load_model, device=device, dtype=torch.float32),
+        partial(_load, device=device),
         partial(probe_logits, probes=choose_probes(examples)),
     )
+
+
+def _load(folder: Path, *, device: torch.device) -> PreTrainedModel:
+    """Return a model in fp32 with the fastest stock attention that its architecture has."""
+    model = load_model(folder, device=device, dtype=torch.float32)
+    if model._supports_sdpa:  # GPT-OSS has sinks, which fused attention lacks
+        model.set_attn_implementation("sdpa")
+    return model
 
 
 @torch.inference_mode()

@@ -12,8 +12,8 @@ import orjson
 
 from qingting.core.dialogue import Message
 from qingting.core.errors import DataError
-from qingting.engines.native.attention import VARLEN
 from qingting.engines.native.decoding import Sampling, decode
+from qingting.engines.native.kernels import use_own_kernels
 from qingting.engines.native.loading import DTYPES, Checkpoint, load_checkpoint, memory_errors
 from qingting.engines.native.resources import peak_memory_bytes
 from qingting.engines.protocol import Emit, GenerateJob
@@ -35,7 +35,7 @@ def generate(job: GenerateJob, emit: Emit) -> dict[str, Any]:
         checkpoint = load_checkpoint(
             job.checkpoint, job.runtime, dtype=DTYPES[job.runtime.precision], task=job.task
         )
-        checkpoint.model.config._attn_implementation = VARLEN
+        use_own_kernels(checkpoint.model)
         prompts = read_prompts(checkpoint.template, job.prompts, n_new_tokens=job.max_new_tokens)
         batches = form_batches(prompts, job.batch_size)
         finished = Path(job.state) / "batches"

@@ -12,9 +12,15 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
+
+from qingting.engines.native.shapes import round_up
 
 CHUNK_ELEMENTS = 1 << 21
 """Logits held at a time (8 MiB in fp32): large enough for the kernels, small enough for caches."""
+
+GRAIN = 128
+"""Targets are padded to a multiple of it: see ``shapes``. Hidden states of 0 give weights nothing."""
 
 
 class TokenLosses(NamedTuple):
@@ -57,11 +63,15 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         else:
             compute_dtype = weight.dtype
         w = weight.to(compute_dtype)
-        grad_hidden = torch.empty_like(hidden) if wants_hidden else None
         grad_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
-        nats = torch.empty(len(labels), dtype=torch.float32, device=hidden.device)
+        n = len(labels)
+        n_padded = round_up(n, min(rows, GRAIN))
+        hidden = pad(hidden, (0, 0, 0, n_padded - n))
+        labels = pad(labels, (0, n_padded - n))
+        grad_hidden = torch.empty_like(hidden) if wants_hidden else None
+        nats = torch.empty(n_padded, dtype=torch.float32, device=hidden.device)
         with torch.autocast(hidden.device.type, enabled=False):
-            for start in range(0, len(labels), rows):
+            for start in range(0, n_padded, rows):
                 part = slice(start, start + rows)
                 h, label = hidden[part].to(compute_dtype), labels[part, None]
                 logits = torch.nn.functional.linear(h, w, bias).float()
@@ -80,6 +90,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                     grad_hidden[part] = grad_logits @ w
                 if grad_weight is not None:
                     grad_weight += grad_logits.t() @ h
+        nats = nats[:n]
+        if grad_hidden is not None:
+            grad_hidden = grad_hidden[:n]
         ctx.save_for_backward(grad_hidden, grad_weight)
         ctx.weight_dtype = weight.dtype
         ctx.mark_non_differentiable(nats)

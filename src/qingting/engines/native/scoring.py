@@ -17,8 +17,9 @@ import torch
 
 from qingting.core.dialogue import Dialogue, Message
 from qingting.core.errors import DataError
-from qingting.engines.native.attention import VARLEN, Segment
+from qingting.engines.native.attention import Segment
 from qingting.engines.native.batches import Example, MicroBatch, micro_batches, pack, read_dialogues
+from qingting.engines.native.kernels import use_own_kernels
 from qingting.engines.native.likelihood import DialogueLoss, dialogue_losses, token_losses
 from qingting.engines.native.loading import DTYPES, Checkpoint, load_checkpoint, memory_errors
 from qingting.engines.protocol import Emit, ScoreJob
@@ -45,7 +46,7 @@ def score(job: ScoreJob, emit: Emit) -> dict[str, Any]:
         checkpoint = load_checkpoint(
             job.checkpoint, job.runtime, dtype=DTYPES[job.runtime.precision], task=job.task
         )
-        checkpoint.model.config._attn_implementation = VARLEN
+        use_own_kernels(checkpoint.model)
         if job.references is not None:
             result |= _score_references(job, job.references, checkpoint, emit)
         if job.choices is not None:

@@ -27,6 +27,7 @@ from qingting.engines.native.adapters import prepare_trainable, save_adapter
 from qingting.engines.native.batches import read_dialogues
 from qingting.engines.native.classifiers import heads
 from qingting.engines.native.journal import Journal
+from qingting.engines.native.kernels import use_own_kernels
 from qingting.engines.native.likelihood import autocast, dialogue_losses
 from qingting.engines.native.loading import DTYPES, Checkpoint, load_checkpoint, memory_errors
 from qingting.engines.native.lora_linear import DropoutPool, fuse
@@ -120,7 +121,7 @@ class _Trainer:
         )
         self.dropout = DropoutPool(job.recipe.lora.dropout)
         fuse(self.model, self.dropout if job.recipe.lora.dropout else None)
-        self.model.config._attn_implementation = self.objective.attention
+        use_own_kernels(self.model, attention=self.objective.attention)
         if job.gradient_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
         self.plan = _read_plan(job, self.checkpoint, self.objective)

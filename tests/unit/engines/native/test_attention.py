@@ -102,7 +102,7 @@ def test_blocks_in_bfloat16_agree_with_the_definition(window: int | None, has_si
     expected = reference(query * 0.25, key, value, sinks, window)
     expected_gradients = torch.autograd.grad(expected, (query, key, value), grad)
     q, k, v = (x.detach().bfloat16() for x in (query, key, value))
-    done = block_attention.forward(q * 0.25, k, v, sinks, window)
+    done = block_attention.forward(q * 0.25, k, v, sinks, window=window, n_queries=length)
     gradients = block_attention.backward(
         grad.bfloat16(), q * 0.25, k, v, done.probabilities, window
     )
@@ -111,6 +111,40 @@ def test_blocks_in_bfloat16_agree_with_the_definition(window: int | None, has_si
     found = (gradients.query * 0.25, gradients.key, gradients.value)
     for ours, theirs in zip(found, expected_gradients, strict=True):
         assert (ours.double() - theirs).norm() / theirs.norm() < 0.015
+
+
+@pytest.mark.parametrize("window", [None, 50])
+@pytest.mark.parametrize("has_sinks", [False, True])
+def test_a_dialogue_in_bfloat16_is_not_touched_by_what_lies_behind_it(
+    window: int | None, has_sinks: bool
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    lengths = (block_attention.BLOCK + 5, 70)  # rounded up, both reach beyond their ends
+    total = sum(lengths) + block_attention.GRAIN
+    query = torch.randn(1, 4, total, 16, generator=generator).bfloat16()
+    key, value = (torch.randn(1, 2, total, 16, generator=generator).bfloat16() for _ in range(2))
+    grad = torch.randn(1, total, 4, 16, generator=generator).bfloat16()
+    sinks = torch.randn(4, generator=generator) if has_sinks else None
+    segments = (Segment(0, 0, lengths[0]), Segment(0, lengths[0], sum(lengths)))
+
+    def attend(
+        columns: slice, segments: tuple[Segment, ...]
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        parts = [x[:, :, columns].clone().requires_grad_() for x in (query, key, value)]
+        out, _ = varlen_attention(
+            nn.Identity(), *parts, None, segments=segments, s_aux=sinks, sliding_window=window
+        )
+        return out, torch.autograd.grad(out, parts, grad[:, columns])
+
+    together, gradients = attend(slice(0, total), segments)
+    assert not together[:, sum(lengths) :].any()
+    for segment in segments:
+        columns = slice(segment.start, segment.end)
+        alone, own_gradients = attend(columns, (Segment(0, 0, segment.end - segment.start),))
+        torch.testing.assert_close(together[:, columns], alone, atol=0.02, rtol=0.02)
+        for found, own in zip(gradients, own_gradients, strict=True):
+            difference = (found[:, :, columns].double() - own.double()).norm()
+            assert difference / own.double().norm() < 0.005
 
 
 @pytest.mark.parametrize("has_sinks", [False, True])
