@@ -31,10 +31,7 @@ def experts_forward(
     is_ours = hidden_states.device.type == "cpu" and hidden_states.dtype is torch.bfloat16
     is_ours = is_ours and layer.gate_up_proj.dtype is torch.bfloat16 and layer.is_transposed
     if not (is_ours and layer.has_gate and layer.has_bias):
-        return cast(
-            Tensor,
-            grouped_mm_experts_forward(self, hidden_states, top_k_index, top_k_weights),
-        )
+        return grouped_mm_experts_forward(self, hidden_states, top_k_index, top_k_weights)
     order = top_k_index.reshape(-1).argsort(stable=True)
     counts = torch.bincount(top_k_index.reshape(-1), minlength=layer.num_experts).tolist()
     lengths = [common_length(n, largest_grain=_GRAIN) if n else 0 for n in counts]
