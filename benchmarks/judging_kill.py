@@ -148,15 +148,23 @@ def run(
         rater.start()
     rng = random.Random(seed)
     for _ in range(n_kills):
-        time.sleep(0.15 + rng.random() * 0.6)
+        wait_for_more(tally)  # a server that nobody has asked yet has nothing to lose
+        time.sleep(rng.random() * 0.6)
         server.kill()
         server.start()
-    time.sleep(0.5)
+    wait_for_more(tally)
     stop.set()
     for rater in raters:
         rater.join()
     server.kill()
     return checked(address, tally) | {"n_kills": n_kills, "log": server.log()}
+
+
+def wait_for_more(tally: Tally, *, timeout_s: float = 30.0) -> None:
+    """Return once another judgment was acknowledged, or after ``timeout_s``."""
+    n_before, deadline = len(tally.acknowledged), time.monotonic() + timeout_s
+    while len(tally.acknowledged) == n_before and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def checked(address: str, tally: Tally) -> dict:
