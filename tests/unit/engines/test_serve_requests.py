@@ -25,7 +25,7 @@ def problem(**fields):
 
 def test_what_nobody_said_is_as_the_api_defines_it():
     settings = chat().settings
-    assert settings == ("m", 1.0, 1.0, None, None, (), False, False)
+    assert settings == ("m", 1.0, 1.0, None, None, (), False, False, 1.0)
 
 
 def test_everything_offered_is_read():
@@ -43,8 +43,9 @@ def test_everything_offered_is_read():
         tools=[],
         logprobs=False,
         response_format={"type": "text"},
+        repetition_penalty=1.2,
     )
-    assert asked.settings == ("m", 0.0, 0.5, 7, 2**63 - 1, ("。",), True, True)
+    assert asked.settings == ("m", 0.0, 0.5, 7, 2**63 - 1, ("。",), True, True, 1.2)
 
 
 def test_words_may_come_in_parts_and_a_developer_is_the_system():

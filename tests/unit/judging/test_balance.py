@@ -178,7 +178,7 @@ def finished(kind: Kind, folder: Path) -> Study:
             mode=kind.mode,
             languages=kind.languages,
             raters_per_unit=kind.raters_per_unit,
-            n_judgments=kind.budget,
+            n_judgments=kind.budget and kind.budget * len(kind.languages),  # shared by them
             lease_minutes=2.0,
             quality={
                 "n_training": 1,
