@@ -88,7 +88,7 @@ class Runner:
         self._launcher = launcher
         self._listener = listener
         self._result = RunResult()
-        self._n_following = _chain_lengths(blueprint.stages)
+        self._ranks = _ranks(blueprint.stages)
 
     def run(self) -> RunResult:
         """Run to the end; finished stages are never repeated.
@@ -156,8 +156,9 @@ class Runner:
                     del waiting[stage.id]
                     settled = True
         ready = [stage for stage in waiting.values() if self._is_ready(stage)]
-        # what most waits for goes first, so that no core is idle while the last arm trains
-        ready.sort(key=lambda stage: -self._n_following[stage.id])
+        # what most waits for goes first, and of that the largest model, so that no core is idle
+        # while the last arm trains
+        ready.sort(key=lambda stage: self._ranks[stage.id])
         if any(stage.exclusive for stage in running.values()):
             return
         for stage in (s for s in ready if not s.exclusive):
@@ -321,6 +322,18 @@ class Runner:
         self._listener(Event(name, stage.id if stage else "", fields))
 
 
+class _Rank(NamedTuple):
+    """What is ready and ranks lowest starts first."""
+
+    minus_n_following: int
+    minus_n_source_bytes: int
+
+
+def _ranks(stages: Sequence[Stage]) -> dict[str, _Rank]:
+    lengths = _chain_lengths(stages)
+    return {stage.id: _Rank(-lengths[stage.id], -_source_bytes(stage)) for stage in stages}
+
+
 def _chain_lengths(stages: Sequence[Stage]) -> dict[str, int]:
     """Return, per stage, how many stages stand in the longest chain that waits for it."""
     lengths = dict.fromkeys((stage.id for stage in stages), 0)
@@ -328,6 +341,12 @@ def _chain_lengths(stages: Sequence[Stage]) -> dict[str, int]:
         for identity in stage.inputs.values():
             lengths[identity] = max(lengths[identity], lengths[stage.id] + 1)
     return lengths
+
+
+def _source_bytes(stage: Stage) -> int:
+    """Return the size of the files that a stage reads from outside, such as a model's weights."""
+    files = [f for path in stage.sources.values() for f in (path, *path.glob("*")) if f.is_file()]
+    return sum(file.stat().st_size for file in files)
 
 
 def _own_peak_bytes() -> int:
