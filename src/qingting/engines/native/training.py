@@ -33,6 +33,7 @@ from qingting.engines.native.loading import DTYPES, Checkpoint, load_checkpoint,
 from qingting.engines.native.lora_linear import DropoutPool, fuse
 from qingting.engines.native.objectives import Batch, Item, Objective, objective_of
 from qingting.engines.native.resources import peak_memory_bytes
+from qingting.engines.native.rms_norm import fuse_norms
 from qingting.engines.native.samples import SamplePrompt, answer_samples, sample_prompts
 from qingting.engines.native.schedules import learning_rate_factor
 from qingting.engines.native.weights import save_model
@@ -121,6 +122,7 @@ class _Trainer:
         )
         self.dropout = DropoutPool(job.recipe.lora.dropout)
         fuse(self.model, self.dropout if job.recipe.lora.dropout else None)
+        fuse_norms(self.model)
         use_own_kernels(self.model, attention=self.objective.attention)
         if job.gradient_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})

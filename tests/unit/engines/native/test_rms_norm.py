@@ -1,0 +1,45 @@
+"""Norms as one operation give what the models' own norms give, gradients included."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from toys import FAMILIES, toy_model
+
+from qingting.engines.native import rms_norm
+from qingting.engines.native.rms_norm import fuse_norms
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_fused_norm_agrees_with_the_model_s_own(family: str, dtype: torch.dtype) -> None:
+    stock = toy_model(family).model.norm.to(dtype).requires_grad_(False)
+    generator = torch.Generator().manual_seed(0)
+    stock.weight.data.uniform_(0.5, 1.5, generator=generator)
+    fused, exact = copy.deepcopy(stock), copy.deepcopy(stock).double()
+    assert fuse_norms(fused) == 1
+    # more rows than a piece holds, and a last piece that is not full
+    n_rows = rms_norm._PIECE_ELEMENTS // 32 + 77
+    x = torch.randn(1, n_rows, 32, generator=generator).mul_(3.0).to(dtype)
+    grad = torch.randn(1, n_rows, 32, generator=generator).to(dtype)
+
+    def answer(norm, dtype):  # type: ignore[no-untyped-def]
+        inputs = x.to(dtype).clone().requires_grad_()
+        output = norm(inputs)
+        return output, torch.autograd.grad(output, inputs, grad.to(dtype))[0]
+
+    tolerance = 1e-6 if dtype is torch.float32 else 0.005
+    for ours, own, true in zip(
+        answer(fused, dtype), answer(stock, dtype), answer(exact, torch.float32), strict=True
+    ):
+        assert ours.dtype is own.dtype
+        assert (ours - true).norm() / true.norm() < tolerance
+    # what the model goes on with is the same to the last bit or two
+    outputs = answer(fused, dtype)[0], answer(stock, dtype)[0]
+    torch.testing.assert_close(*outputs, rtol=1e-2 if dtype is torch.bfloat16 else 1e-6, atol=1e-6)
+
+
+def test_norms_that_are_trained_stay_as_they_are() -> None:
+    assert fuse_norms(toy_model("qwen2")) == 0
