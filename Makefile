@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TESTS_AT_ONCE ?= 2
 
 .PHONY: install demo demo-judging test test-full check format bench bench-gpu verify-stats clean help
 
@@ -30,7 +31,7 @@ demo-judging: install
 	$(BIN)/qingting judge demo --run runs/quickstart --force
 
 test: install
-	$(BIN)/python -m pytest -m "not slow" -q
+	$(BIN)/python -m pytest -m "not slow" -q -n $(TESTS_AT_ONCE) --dist loadfile
 
 test-full: install
 	$(BIN)/python -m pytest -q

@@ -28,6 +28,7 @@ import time
 from pathlib import Path
 
 from qingting.engines.hardware import resolve_precision
+from qingting.models.tiny.architectures import TINY_FAMILIES
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "qingting"
 TINY = PACKAGE / "models" / "tiny"
@@ -38,7 +39,7 @@ BATCH, PLAIN_MICRO_BATCH, LEARNING_RATE = 32, 8, 2e-4
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=4)
-    parser.add_argument("--families", nargs="*", help="names under models/tiny; all by default")
+    parser.add_argument("--families", nargs="*", help="the six small chat models by default")
     parser.add_argument("--precision", default=resolve_precision("cpu"))
     parser.add_argument("--swift-python", type=Path)
     parser.add_argument("--swift-micro-batch", type=int, default=1)
@@ -50,9 +51,7 @@ def main() -> None:
         work = {"native": run_native, "plain": run_plain}[arguments.worker]
         print(json.dumps(work(arguments.folder, arguments.precision)))
         return
-    names = arguments.families or sorted(
-        p.name for p in TINY.iterdir() if (p / "config.json").is_file()
-    )
+    names = arguments.families or sorted(TINY_FAMILIES)
     rows = {}
     for name in names:
         with tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@ whose fault it is; stages that gather arms go on with those that are left.
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import time
@@ -13,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from qingting import __version__
@@ -331,7 +333,12 @@ class _Rank(NamedTuple):
 
 def _ranks(stages: Sequence[Stage]) -> dict[str, _Rank]:
     lengths = _chain_lengths(stages)
-    return {stage.id: _Rank(-lengths[stage.id], -_source_bytes(stage)) for stage in stages}
+    paths = {path for stage in stages for path in stage.sources.values()}
+    sizes = {path: _n_bytes(path) for path in paths}
+    return {
+        stage.id: _Rank(-lengths[stage.id], -sum(sizes[path] for path in stage.sources.values()))
+        for stage in stages
+    }
 
 
 def _chain_lengths(stages: Sequence[Stage]) -> dict[str, int]:
@@ -343,10 +350,18 @@ def _chain_lengths(stages: Sequence[Stage]) -> dict[str, int]:
     return lengths
 
 
-def _source_bytes(stage: Stage) -> int:
-    """Return the size of the files that a stage reads from outside, such as a model's weights."""
-    files = [f for path in stage.sources.values() for f in (path, *path.glob("*")) if f.is_file()]
-    return sum(file.stat().st_size for file in files)
+def _n_bytes(source: Path) -> int:
+    """Return the size of a file or of a folder's own files; 0 where that cannot be read.
+
+    It only orders stages; a stage whose source is unreadable says so itself.
+    """
+    try:
+        if not source.is_dir():
+            return source.stat().st_size
+        with os.scandir(source) as entries:
+            return sum(entry.stat().st_size for entry in entries if entry.is_file())
+    except OSError:
+        return 0
 
 
 def _own_peak_bytes() -> int:

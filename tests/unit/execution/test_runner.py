@@ -36,3 +36,13 @@ def test_of_arms_that_as_much_waits_for_the_largest_model_trains_first(tmp_path)
         *("large", "middle", "small"),
         "export small",
     ]
+
+
+def test_a_source_that_cannot_be_read_only_goes_last(tmp_path):
+    (tmp_path / "model.bin").write_bytes(bytes(5))
+    arms = [
+        stage("gone", "data", model=tmp_path / "nothing"),
+        stage("file", "data", model=tmp_path),
+    ]
+    ranks = _ranks([stage("data"), *arms])
+    assert ranks["file"] < ranks["gone"]

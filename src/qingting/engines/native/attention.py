@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice
 from typing import Any, NamedTuple, cast
 
@@ -52,12 +52,16 @@ Segments = tuple[Segment, ...]
 
 
 class AttentionSettings(NamedTuple):
-    """What attention needs beside its tensors; ``window`` counts visible keys, self included."""
+    """What attention needs beside its tensors; ``window`` counts visible keys, self included.
+
+    ``in_blocks``: short dialogues go through ``block_attention`` and not through the flash kernel.
+    """
 
     segments: Segments
     scale: float
     window: int | None
     is_fused: bool
+    in_blocks: bool = False
 
 
 def varlen_attention(
@@ -108,7 +112,10 @@ def varlen_attention(
     # The fused kernel of the CPU gives no gradient for sinks; full fine-tuning trains them.
     is_fused = query.device.type == "cpu" and not (s_aux is not None and s_aux.requires_grad)
     is_fused = is_fused and not any(segment.prefix for segment in segments)
-    settings = AttentionSettings(segments, scale, sliding_window, is_fused)
+    # without a backward pass nothing is gained by keeping probabilities, unless flash is slow here
+    has_gradient = torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value))
+    in_blocks = query.dtype is torch.bfloat16 and (has_gradient or not _has_tiles())
+    settings = AttentionSettings(segments, scale, sliding_window, is_fused, in_blocks)
     if is_fused:
         result = _FusedVarlen.apply(query, key, value, s_aux, settings)  # type: ignore[no-untyped-call]
     else:
@@ -117,6 +124,16 @@ def varlen_attention(
 
 
 ALL_ATTENTION_FUNCTIONS.register(VARLEN, varlen_attention)
+
+
+@cache
+def _has_tiles() -> bool:
+    """Return whether the CPU multiplies bfloat16 in tiles (AMX), which its flash kernel makes use of.
+
+    There the forward pass of the flash kernel takes half the time of blocks (4 heads of 48, 128 to
+    896 tokens, one core of an Intel Xeon); without tiles, three times as long.
+    """
+    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 @contextmanager
@@ -164,7 +181,7 @@ class _FusedVarlen(torch.autograd.Function):
         output = query.new_zeros(batch, length, n_heads, size).transpose(1, 2)
         kept: list[list[Tensor]] = []
         for segment in settings.segments:
-            reach = _reach(segment, query)
+            reach = _reach(segment, query, settings)
             q, k, v = (_cut(x, reach) for x in (query, key, value))
             kept.append(_segment_forward(q, k, v, _cut(output, segment), sinks, settings))
         ctx.save_for_backward(query, key, value, output, *(x for part in kept for x in part))
@@ -177,7 +194,7 @@ class _FusedVarlen(torch.autograd.Function):
         grads = [torch.zeros_like(x) for x in (query, key, value)]
         tensors = iter(kept)
         for segment, count in zip(ctx.settings.segments, ctx.counts, strict=True):
-            reach = _reach(segment, query)
+            reach = _reach(segment, query, ctx.settings)
             grad, q, k, v, out = (_cut(x, reach) for x in (gradients[0], query, key, value, output))
             lent = list(islice(tensors, count))
             parts = _segment_backward(grad, q, k, v, out, lent, ctx.settings)
@@ -186,19 +203,18 @@ class _FusedVarlen(torch.autograd.Function):
         return (*grads, None, None)
 
 
-def _in_blocks(query: Tensor) -> bool:
-    is_short = query.shape[2] <= block_attention.MAX_LENGTH
-    return query.dtype is torch.bfloat16 and is_short
+def _in_blocks(length: int, settings: AttentionSettings) -> bool:
+    return settings.in_blocks and length <= block_attention.MAX_LENGTH
 
 
-def _reach(segment: Segment, query: Tensor) -> Segment:
+def _reach(segment: Segment, query: Tensor, settings: AttentionSettings) -> Segment:
     """Return the segment, extended to a length that repeats where blocks compute it and it fits.
 
     What lies behind the dialogue is computed with it and dropped.
     """
     length = segment.end - segment.start
     end = segment.start + common_length(length, largest_grain=block_attention.GRAIN)
-    if not _in_blocks(query[:, :, :length]) or end > query.shape[2]:
+    if not _in_blocks(length, settings) or end > query.shape[2]:
         return segment
     return segment._replace(end=end)
 
@@ -207,7 +223,7 @@ def _segment_forward(
     q: Tensor, k: Tensor, v: Tensor, out: Tensor, sinks: Tensor | None, settings: AttentionSettings
 ) -> list[Tensor]:
     """Write attention within one segment into ``out``; return what the backward pass needs."""
-    if _in_blocks(q):
+    if _in_blocks(q.shape[2], settings):
         n_queries = out.shape[2]
         result = block_attention.forward(
             q[0] * settings.scale, k[0], v[0], sinks, window=settings.window, n_queries=n_queries
@@ -243,7 +259,7 @@ def _segment_backward(
     settings: AttentionSettings,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of one segment with respect to query, key and value."""
-    if _in_blocks(q):
+    if _in_blocks(q.shape[2], settings):
         scale, window = settings.scale, settings.window
         grads = block_attention.backward(grad[0], q[0] * scale, k[0], v[0], kept, window)
         return grads.query.mul_(scale)[None], grads.key[None], grads.value[None]

@@ -1,8 +1,9 @@
 """Merge what was trained into whole weights, and prove that the result is what was trained.
 
-Four states of the model answer the same probes: the base, the base with its adapter, the merged
-weights in fp32, and the export as read back from disk. Only their logits at the counsellor's
-tokens are kept, and only one model is in memory at a time.
+Three states of the model answer the same probes: the base with its adapter, the merged weights in
+fp32, and the export as read back from disk. The base answers the first of them, where it shows that
+training changed something. Only their logits at the counsellor's tokens are kept, and only one model
+is in memory at a time.
 """
 
 from __future__ import annotations
@@ -43,7 +44,12 @@ class _Subject(NamedTuple):
     """How the model of a task is read from a folder, and what it answers to the probes."""
 
     load: Callable[[Path], PreTrainedModel]
-    logits: Callable[[PreTrainedModel], Tensor]
+    answer: Callable[[PreTrainedModel, Sequence[Any]], Tensor]
+    probes: Sequence[Any]
+
+    def logits(self, model: PreTrainedModel) -> Tensor:
+        """Return the logits at all probed positions, probe by probe."""
+        return self.answer(model, self.probes)
 
 
 class Proof(NamedTuple):
@@ -75,7 +81,7 @@ def _export(job: ExportJob, emit: Emit) -> dict[str, Any]:
 
     emit("progress", done=0, total=3, unit="check", doing="base")
     model = subject.load(base_folder)
-    base = subject.logits(model)
+    base = subject.answer(model, subject.probes[:1])
     emit("progress", done=1, total=3, unit="check", doing="merge")
     trained, merged = _merge(model, Path(job.trained), subject)
     trained_logits, merge_error = trained
@@ -87,7 +93,7 @@ def _export(job: ExportJob, emit: Emit) -> dict[str, Any]:
     emit("progress", done=2, total=3, unit="check", doing="reload")
     reloaded = subject.load(output / "model")
     proofs = (
-        _changes_logits(base, trained_logits),
+        _changes_logits(base, trained_logits[: len(base)]),
         Proof(
             "merge_error",
             merge_error,
@@ -125,18 +131,14 @@ def _subject(
         load = partial(
             load_classifier, labels=job.labels, device=device, dtype=torch.float32, pad_id=pad_id
         )
-        return _Subject(
-            lambda folder: load(folder).model, partial(_text_logits, texts=texts, pad_id=pad_id)
-        )
+        answer = partial(_text_logits, pad_id=pad_id)
+        return _Subject(lambda folder: load(folder).model, answer, texts)
     if isinstance(template, TextTemplate) and template.max_positions is not None:
         limit = template.max_positions
         examples = [
             Example(one.id, one.input_ids[:limit], one.is_target[:limit]) for one in examples
         ]
-    return _Subject(
-        partial(_load, device=device),
-        partial(probe_logits, probes=choose_probes(examples)),
-    )
+    return _Subject(partial(_load, device=device), probe_logits, choose_probes(examples))
 
 
 def _load(folder: Path, *, device: torch.device) -> PreTrainedModel:

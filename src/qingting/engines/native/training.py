@@ -122,7 +122,8 @@ class _Trainer:
         )
         self.dropout = DropoutPool(job.recipe.lora.dropout)
         fuse(self.model, self.dropout if job.recipe.lora.dropout else None)
-        fuse_norms(self.model)
+        if self.device.type == "cpu":
+            fuse_norms(self.model)
         use_own_kernels(self.model, attention=self.objective.attention)
         if job.gradient_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})

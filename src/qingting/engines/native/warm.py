@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
 
 _FAMILIES = ("qwen2", "llama", "glm", "gpt_oss", "bert")
 
 
 def warm() -> None:
-    """Import torch, transformers, peft and the model classes; leave one thread running."""
+    """Import torch, transformers, peft and the model classes; leave one thread running.
+
+    What they make lives for good. Collections of garbage leave it alone: a job would spend some per
+    cent of its time walking it, and unshare the pages that forks share.
+    """
+    gc.disable()
+    _import()
+    gc.freeze()
+    gc.enable()
+
+
+def _import() -> None:
     import torch
 
     torch.set_num_threads(1)

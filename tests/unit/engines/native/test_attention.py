@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from toys import FAMILIES, toy_model
 
-from qingting.engines.native import block_attention
+from qingting.engines.native import attention, block_attention
 from qingting.engines.native.attention import Segment, varlen, varlen_attention
 
 LENGTHS = (7, 40, 19)
@@ -145,6 +145,34 @@ def test_a_dialogue_in_bfloat16_is_not_touched_by_what_lies_behind_it(
         for found, own in zip(gradients, own_gradients, strict=True):
             difference = (found[:, :, columns].double() - own.double()).norm()
             assert difference / own.double().norm() < 0.005
+
+
+@pytest.mark.parametrize("has_tiles", [False, True])
+@pytest.mark.parametrize("window", [None, 50])
+@pytest.mark.parametrize("has_sinks", [False, True])
+def test_attention_is_the_same_with_and_without_a_backward_pass(
+    window: int | None, has_sinks: bool, has_tiles: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processors with tiles go through the flash kernel where nothing is kept, others do not."""
+    monkeypatch.setattr(attention, "_has_tiles", lambda: has_tiles)
+    blocks = []
+    in_blocks = block_attention.forward
+    monkeypatch.setattr(
+        block_attention, "forward", lambda *a, **k: (blocks.append(1), in_blocks(*a, **k))[1]
+    )
+    generator = torch.Generator().manual_seed(0)
+    parts = [torch.randn(1, n, 150, 16, generator=generator).bfloat16() for n in (4, 2, 2)]
+    sinks = torch.randn(4, generator=generator) if has_sinks else None
+    options = {"s_aux": sinks, "sliding_window": window}
+    segments = (Segment(0, 0, 80), Segment(0, 80, 150))
+    with torch.no_grad():
+        found, _ = varlen_attention(nn.Identity(), *parts, None, segments=segments, **options)
+    assert len(blocks) == (0 if has_tiles else len(segments))
+    n_before = len(blocks)
+    parts[2].requires_grad_()  # values alone may be adapted
+    kept, _ = varlen_attention(nn.Identity(), *parts, None, segments=segments, **options)
+    assert len(blocks) == n_before + len(segments)
+    assert (found.double() - kept.double()).norm() / kept.double().norm() < 0.005
 
 
 @pytest.mark.parametrize("has_sinks", [False, True])
