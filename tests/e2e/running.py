@@ -35,7 +35,7 @@ report: {n_examples: 2}
 """
 
 
-def _mind_interrupts() -> None:
+def mind_interrupts() -> None:
     """Take Ctrl-C as a terminal gives it: a shell's background job inherits that it is ignored."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -61,7 +61,7 @@ class Run:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "QINGTING_TEST_MARK": self.mark},
-            preexec_fn=_mind_interrupts,
+            preexec_fn=mind_interrupts,
         )
 
     def finish(self, timeout_s: float = 300) -> tuple[int, str, str]:

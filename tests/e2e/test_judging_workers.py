@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from contract.postgres import postgres_server, server_programs
+from e2e.running import mind_interrupts
 from e2e.waiting import is_alive, wait_for
 from qingting.judging.people import Guest, invite
 from qingting.judging.tokens import now_ms
@@ -24,11 +25,6 @@ from unit.judging.sample_pack import full_form, new_study
 without_postgres = pytest.mark.skipif(
     server_programs() is None, reason="PostgreSQL is not installed"
 )
-
-
-def _hears_interrupts() -> None:
-    """Undo what a shell does to commands in the background, where the tests may run."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Serving:
@@ -68,7 +64,7 @@ def serving(address: str) -> Iterator[Serving]:
         command(address, port, "--workers", "2"),
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=_hears_interrupts,
+        preexec_fn=mind_interrupts,
     ) as process:
         served = Serving(process, port)
         try:

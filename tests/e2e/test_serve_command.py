@@ -15,6 +15,7 @@ import httpx
 import openai
 import pytest
 
+from e2e.running import mind_interrupts
 from e2e.waiting import is_alive, wait_for
 from qingting.engines.openai_compatible import EndpointError
 from qingting.engines.serving import serve
@@ -89,11 +90,6 @@ def test_sigterm_while_it_loads_leaves_nothing_behind():
     out, _ = process.communicate(timeout=30)
     assert (process.returncode, out) == (0, "")
     assert not is_alive(child)
-
-
-def mind_interrupts():
-    """Take Ctrl-C as a terminal gives it: a shell's background job inherits that it is ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def children_of(pid):

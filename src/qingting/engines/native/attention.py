@@ -60,8 +60,7 @@ class AttentionSettings(NamedTuple):
     segments: Segments
     scale: float
     window: int | None
-    is_fused: bool
-    in_blocks: bool = False
+    in_blocks: bool
 
 
 def varlen_attention(
@@ -115,7 +114,7 @@ def varlen_attention(
     # without a backward pass nothing is gained by keeping probabilities, unless flash is slow here
     has_gradient = torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value))
     in_blocks = query.dtype is torch.bfloat16 and (has_gradient or not _has_tiles())
-    settings = AttentionSettings(segments, scale, sliding_window, is_fused, in_blocks)
+    settings = AttentionSettings(segments, scale, sliding_window, in_blocks)
     if is_fused:
         result = _FusedVarlen.apply(query, key, value, s_aux, settings)  # type: ignore[no-untyped-call]
     else:

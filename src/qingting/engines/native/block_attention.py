@@ -6,8 +6,8 @@ it pays to write attention out: a block of queries against all keys that it may 
 key head stacked into one product. Measured at 600 tokens, 6 heads of 32, with AVX512-BF16: forward 3
 times and backward 5 times as fast as the flash kernel; with AMX the flash kernel is the faster one
 forward and this one backward, so that it wins only where a backward pass follows (``attention``
-decides). Probabilities are kept for the backward pass, which
-costs n_heads · length² bytes; longer dialogues go to the flash kernel (:data:`MAX_LENGTH`).
+decides). Probabilities are kept for the backward pass, which costs n_heads · length² bytes; longer
+dialogues go to the flash kernel (:data:`MAX_LENGTH`).
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ everything goes to that is not a frozen or adapted bfloat16 model on the CPU.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, cast
 
 import torch
@@ -22,6 +24,9 @@ EXPERTS = "qingting_experts"
 
 _GRAIN = 64
 
+Parts = list[tuple[int, slice]]
+"""Experts that have tokens, each with the rows set aside for it."""
+
 
 def experts_forward(
     self: nn.Module, hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor
@@ -34,14 +39,15 @@ def experts_forward(
         return grouped_mm_experts_forward(self, hidden_states, top_k_index, top_k_weights)
     order = top_k_index.reshape(-1).argsort(stable=True)
     counts = torch.bincount(top_k_index.reshape(-1), minlength=layer.num_experts).tolist()
-    lengths = [common_length(n, largest_grain=_GRAIN) if n else 0 for n in counts]
-    places = _places(order, counts, lengths)
-    n_rows, top_k = sum(lengths), top_k_index.shape[-1]
-    sources = places.new_zeros(n_rows)
+    parts = _parts(counts)
+    places = torch.empty_like(order)
+    places[order] = torch.cat([torch.arange(p.start, p.start + counts[e]) for e, p in parts])
+    top_k = top_k_index.shape[-1]
+    sources = places.new_zeros(parts[-1][1].stop)
     sources[places] = torch.arange(len(places)) // top_k
     x = cast(Tensor, _Dispatch.apply(hidden_states, sources, places))  # type: ignore[no-untyped-call]
-    x = _linear(x, layer.gate_up_proj, layer.gate_up_proj_bias, lengths)
-    x = _linear(layer._apply_gate(x), layer.down_proj, layer.down_proj_bias, lengths)
+    x = _linear(x, layer.gate_up_proj, layer.gate_up_proj_bias, parts)
+    x = _linear(layer._apply_gate(x), layer.down_proj, layer.down_proj_bias, parts)
     x = cast(Tensor, _Collect.apply(x, places))  # type: ignore[no-untyped-call]
     weighted = x.view(-1, top_k, x.shape[-1]) * top_k_weights[..., None]
     return weighted.sum(dim=1).to(hidden_states.dtype)
@@ -50,19 +56,18 @@ def experts_forward(
 ALL_EXPERTS_FUNCTIONS.register(EXPERTS, experts_forward)
 
 
-def _places(order: Tensor, counts: list[int], lengths: list[int]) -> Tensor:
-    """Return the row of each choice of each token, (n_tokens · top_k,), experts end to end."""
-    rows = [
-        torch.arange(count) + sum(lengths[:expert]) for expert, count in enumerate(counts) if count
+def _parts(counts: Sequence[int]) -> Parts:
+    """Return each expert that has tokens, and the rows set aside for it, end to end."""
+    lengths = [common_length(n, largest_grain=_GRAIN) for n in counts]
+    ends = accumulate(lengths)
+    return [
+        (e, slice(end - n, end)) for e, (n, end) in enumerate(zip(lengths, ends, strict=True)) if n
     ]
-    places = torch.empty_like(order)
-    places[order] = torch.cat(rows)
-    return places
 
 
-def _linear(x: Tensor, weight: Tensor, bias: Tensor, lengths: list[int]) -> Tensor:
+def _linear(x: Tensor, weight: Tensor, bias: Tensor, parts: Parts) -> Tensor:
     """Return x W + bias of each expert over its rows; ``weight``: (n_experts, n_in, n_out)."""
-    return cast(Tensor, _Linear.apply(x, weight, bias, lengths))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _Linear.apply(x, weight, bias, parts))  # type: ignore[no-untyped-call]
 
 
 class _Dispatch(torch.autograd.Function):
@@ -99,11 +104,11 @@ class _Collect(torch.autograd.Function):
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, lengths: list[int]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, parts: Parts) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.lengths = lengths
+        ctx.parts = parts
         output = x.new_empty(len(x), weight.shape[-1])
-        for expert, part in _parts(lengths):
+        for expert, part in parts:
             torch.addmm(bias[expert], x[part], weight[expert], out=output[part])
         return output
 
@@ -114,7 +119,7 @@ class _Linear(torch.autograd.Function):
         grad_x = torch.empty_like(x) if wants[0] else None
         grad_weight = torch.zeros_like(weight) if wants[1] else None
         grad_bias = weight.new_zeros(len(weight), weight.shape[-1]) if wants[2] else None
-        for expert, part in _parts(ctx.lengths):
+        for expert, part in ctx.parts:
             if grad_x is not None:
                 torch.mm(grad[part], weight[expert].t(), out=grad_x[part])
             if grad_weight is not None:
@@ -122,11 +127,3 @@ class _Linear(torch.autograd.Function):
             if grad_bias is not None:
                 grad_bias[expert] = grad[part].sum(dim=0)
         return grad_x, grad_weight, grad_bias, None
-
-
-def _parts(lengths: list[int]) -> list[tuple[int, slice]]:
-    """Return each expert that has rows, and where they lie."""
-    ends = [sum(lengths[: expert + 1]) for expert in range(len(lengths))]
-    return [
-        (e, slice(end - n, end)) for e, (n, end) in enumerate(zip(lengths, ends, strict=True)) if n
-    ]

@@ -445,7 +445,7 @@ def _gpu_attention(
     """Return the trainer's attention as it computes on a GPU."""
     query, key = query.to(value.dtype), key.to(value.dtype)
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
-    settings = AttentionSettings(segments, scale, sliding_window, False)
+    settings = AttentionSettings(segments, scale, sliding_window, in_blocks=False)
     return composed_varlen(query, key, value, s_aux, settings).transpose(1, 2), None
 
 
